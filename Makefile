@@ -1,0 +1,51 @@
+# Needs only make and Python 3.11 or later. ARGS go to the command: make demo ARGS=--once
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
+# The pip that comes with Python takes twice the time, and is itself installed slowly: newest first, if one is there.
+NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
+  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
+
+.PHONY: help demo test lint chaos bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and the real pipeline
+	@$(BIN)/vtj-producer demo $(ARGS)
+
+test: lint ## everything that must be right, on a real Kafka (without the long tests)
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+lint: .venv/dev ## ruff, mypy, import rules, the schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vtj-producer schemas check
+
+chaos: .venv/dev ## the long chaos test, with its figures
+	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)
+
+bench: .venv/dev ## the benchmarks, with their figures
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean: ## remove the environment, caches and builds
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "vtj-producer needs Python 3.11 or later: install one and name it, e.g. make PYTHON=python3.13" >&2; exit 1; }
+	@$(NEWEST_PIP) 2>/dev/null || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { rm -rf .venv; exit 1; }
+
+# Stamps: installed again only when pyproject.toml is newer.
+.venv/demo: pyproject.toml | $(BIN)/python
+	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+.venv/dev: pyproject.toml | $(BIN)/python
+	@$(INSTALL) --editable '.[dev,demo]'
+	@touch $@ .venv/demo

@@ -1,0 +1,88 @@
+"""One tree of errors; the class decides what happens.
+
+ProducerError                      message for people; never an identity code, name, address or body
+├── Stop                           ends the process: `hint` says what to do next, `exit_code` is documented
+│   ├── SettingsError         2    a setting or argument is wrong or missing
+│   ├── UpstreamRefused       3    400, 401, 403 or an X-Road Client.* fault: asking again will not help
+│   ├── MalformedPage         4    upstream's answer breaks the interface's rules; the cursor stays
+│   ├── TopicsDiffer          5    a topic is missing or not as planned
+│   ├── KafkaRefused          5    Kafka does not let us: an ACL is missing, or a limit is too small for the work
+│   ├── CursorUnreadable      6    the stored cursor cannot be trusted
+│   ├── UpstreamGone          7    `run --once` gave up waiting for upstream
+│   ├── KafkaGone             8    Kafka could not be reached in time at start, or by a command
+│   ├── RegistryFault         9    the schema registry is away, refuses, or lacks what we write with
+│   └── Busy                 75    another instance holds the feed (EX_TEMPFAIL: try later)
+├── UpstreamUnavailable            429, 5xx, resets, time-outs, answers cut short: wait and ask again
+├── Doubt                          the outcome at Kafka is not known: a new producer, and the cursor is read again
+└── StepDown                       this instance lost the shard: let go, join again, begin at the stored cursor
+"""
+
+
+class ProducerError(Exception):
+    """The root. Its text is meant for operators and carries no personal data."""
+
+
+class Stop(ProducerError):
+    """Ends the process; nothing is lost, the stored cursor is where the last commit left it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SettingsError(Stop):
+    exit_code = 2
+
+
+class UpstreamRefused(Stop):
+    exit_code = 3
+
+
+class MalformedPage(Stop):
+    exit_code = 4
+
+
+class TopicsDiffer(Stop):
+    exit_code = 5
+
+
+class KafkaRefused(Stop):
+    exit_code = 5
+
+
+class CursorUnreadable(Stop):
+    exit_code = 6
+
+
+class UpstreamGone(Stop):
+    exit_code = 7
+
+
+class KafkaGone(Stop):
+    exit_code = 8
+
+
+class RegistryFault(Stop):
+    exit_code = 9
+
+
+class Busy(Stop):
+    exit_code = 75
+
+
+class UpstreamUnavailable(ProducerError):
+    """Upstream cannot answer now. retry_after: seconds that it asked us to wait, or None."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Doubt(ProducerError):
+    """A Kafka call failed or did not end in time; what the broker made of it is not known."""
+
+
+class StepDown(ProducerError):
+    """Another instance owns the shard now, or the coordinator took it back."""

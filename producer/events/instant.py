@@ -1,0 +1,28 @@
+"""`muutospv`: when upstream registered a change."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+# A zone can push an instant out of the years 1-9999 of UTC, where no reader could show it.
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_ISO: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def milliseconds(value: Any) -> int | None:
+    """Milliseconds since the epoch of an ISO 8601 instant with a zone; None for what cannot be told exactly.
+
+    Upstream writes UTC with three decimals, `2020-10-01T04:38:04.394Z`. What is accepted is RFC 3339 as it stands.
+    """
+    if type(value) is not str or not _ISO.fullmatch(value):
+        return None
+    try:
+        instant = (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        return None
+    return instant if _FIRST <= instant <= _LAST else None

@@ -1,0 +1,119 @@
+"""From encoded events to delivered batches: the hot half of a commit."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
+
+from producer.errors import Doubt
+from producer.kafka.connection import deadline
+from producer.kafka.names import java_hash
+from producer.model import EncodedEvent
+
+# Record and batch framing, and what zstd may add to bytes that it cannot shrink.
+OVERHEAD = 2048
+# So many events between two turns of the event loop: heartbeats and other answers must not wait.
+SLICE = 200
+
+Slot = tuple[str, int]  # topic, partition
+Oversized = Callable[[EncodedEvent, int], EncodedEvent]  # (record, limit in bytes) → its dead letter
+
+
+class Batches:
+    """The records of one open transaction, sent as batches of our own making.
+
+    `create_batch` and `send_batch`, because `send()` costs ten times as much per record and writes keys and values
+    to DEBUG logs. After `delivered`, `offsets` holds [first offset, last offset, count] per topic partition.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        partitions: Mapping[str, int],
+        limits: Mapping[str, int],
+        timeout: float,
+    ) -> None:
+        self.offsets: dict[Slot, list[int]] = {}
+        self.oversize = 0
+        self.waiting = 0  # events appended and not yet delivered
+        self._producer = producer
+        self._partitions = partitions
+        self._limits = limits
+        self._smallest = min(limits.values()) - OVERHEAD
+        self._timeout = timeout
+        self._filling: dict[Slot, BatchBuilder] = {}
+        self._sent: list[tuple[Slot, int, asyncio.Future[RecordMetadata]]] = []
+
+    async def add(self, events: Iterable[EncodedEvent], oversized: Oversized) -> None:
+        """Appends in the order given, which becomes the order in each partition. Raises Doubt, StepDown."""
+        filling, partitions, create = self._filling, self._partitions, self._producer.create_batch
+        key: bytes | None = None
+        spread = 0
+        for count, given in enumerate(events, 1):
+            event = given if len(given.value) < self._smallest else self._fitting(given, oversized)
+            if event.key != key:
+                key = event.key
+                spread = java_hash(key) if key is not None else 0
+            slot = (event.topic, spread % partitions[event.topic])
+            batch = filling.get(slot)
+            if batch is None:
+                batch = filling[slot] = create()
+            if _append(batch, event) is None:
+                await self._send(slot, batch)
+                batch = filling[slot] = create()
+                _append(batch, event)  # the first record of a batch is always taken
+            if not count % SLICE:
+                await asyncio.sleep(0)
+            self.waiting += 1
+
+    async def delivered(self) -> None:
+        """Sends what is open and waits for every delivery. Raises Doubt, StepDown.
+
+        Every future must be looked at: aiokafka's commit does not notice a batch that the broker refused, and would
+        move the cursor past lost events.
+        """
+        for slot, batch in self._filling.items():
+            await self._send(slot, batch)
+        self._filling.clear()
+        sent, self._sent = self._sent, []
+        async with deadline(self._timeout, "delivery of the events"):
+            results = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+            _raise_first(results)
+        for (slot, count, _), result in zip(sent, results, strict=True):
+            first: int = result.offset  # type: ignore[union-attr]
+            if first < 0:
+                # A repeated sequence number: the batch stands at Kafka, at offsets that nobody can tell.
+                raise Doubt("the broker did not say where a batch stands")
+            span = self.offsets.setdefault(slot, [first, first, 0])
+            span[1] = first + count - 1
+            span[2] += count
+        self.waiting = 0
+
+    async def _send(self, slot: Slot, batch: BatchBuilder) -> None:
+        async with deadline(self._timeout, "sending a batch"):
+            future = await self._producer.send_batch(batch, slot[0], partition=slot[1])
+        self._sent.append((slot, batch.record_count(), future))
+
+    def _fitting(self, event: EncodedEvent, oversized: Oversized) -> EncodedEvent:
+        size = len(event.value) + len(event.key or b"") + sum(len(value) for _, value in event.headers)
+        limit = self._limits[event.topic] - OVERHEAD
+        if size < limit:
+            return event
+        self.oversize += 1
+        return oversized(event, limit)
+
+
+def _append(batch: BatchBuilder, event: EncodedEvent) -> object:
+    return batch.append(timestamp=event.timestamp, key=event.key, value=event.value, headers=event.headers)
+
+
+def _raise_first(results: Iterable[RecordMetadata | BaseException]) -> None:
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if isinstance(error, ProducerFenced) or not isinstance(error, KafkaError):
+            raise error
+    if errors:
+        raise errors[0]

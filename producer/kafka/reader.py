@@ -1,0 +1,71 @@
+"""Reading topics back, for people and for checks: committed records only, outside any consumer group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from producer.config import Kafka
+from producer.kafka.connection import connection, reached, started
+
+
+@asynccontextmanager
+async def reader(settings: Kafka, client_id: str, isolation: str = "read_committed") -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group; partitions are assigned by hand.
+
+    "earliest", never the default "latest": with that, an await between assign and the first fetch can make the
+    consumer jump to the end and find an empty topic, and an empty cursor topic means "begin anew".
+    """
+    consumer = AIOKafkaConsumer(
+        **connection(settings, client_id),
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+    )
+    async with started(consumer, settings, "connecting to Kafka"):
+        try:
+            yield consumer
+        finally:
+            # A consumer without a group that is stopped before its tasks took their first step raises CancelledError,
+            # as if we had been cancelled.
+            await asyncio.sleep(0)
+
+
+async def committed(
+    settings: Kafka, topics: Sequence[str], *, from_beginning: bool, once: bool
+) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
+    """The records of these topics, which must exist, each partition in its order.
+
+    from_beginning: with what is kept already, else only what comes. once: ends when all that is there now is decided.
+    Its end comes from read_uncommitted: a commit returns before its markers are written, and the last stable offset
+    would leave out the latest commit; a transaction that is open is waited for. Raises KafkaGone when Kafka is away.
+    """
+    async with AsyncExitStack() as open_until_the_end:
+        async with reached(settings, "finding the partitions"):
+            consumer = await open_until_the_end.enter_async_context(reader(settings, "vtj-producer"))
+            # Of a topic list at once, as `subscribe` would ask; partitions_for_topic alone knows only what was asked.
+            await consumer._client.set_topics(topics)
+            while not all(consumer.partitions_for_topic(topic) for topic in topics):  # some are quite new
+                await asyncio.sleep(0.1)
+                await consumer._client.force_metadata_update()
+            here = [
+                TopicPartition(topic, partition)
+                for topic in topics
+                for partition in sorted(consumer.partitions_for_topic(topic))
+            ]
+            consumer.assign(here)
+            async with reader(settings, "vtj-producer", "read_uncommitted") as whole:
+                await whole._client.set_topics(topics)  # else it asks for one after the other
+                ends = await whole.end_offsets(here)
+            if not from_beginning:
+                await consumer.seek_to_end(*here)
+        left = {partition for partition in here if ends[partition]}
+        while left or not once:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    yield record
+            if once:
+                left = {partition for partition in left if await consumer.position(partition) < ends[partition]}

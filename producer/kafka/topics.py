@@ -1,0 +1,179 @@
+"""The topics: as planned, as they are, and how they differ. The program never relies on the broker creating them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from producer.config import Topics
+from producer.errors import KafkaRefused, TopicsDiffer
+from producer.kafka.names import SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One topic as it should be; configs as Kafka names them. data: it takes events or dead letters."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str]
+    data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One point where a topic is not as planned. setting: "topic", "partitions" or the name of a topic config."""
+
+    topic: str
+    setting: str
+    is_: str
+    planned: str
+
+    def __str__(self) -> str:
+        if self.setting == "topic":
+            return f"{self.topic}: missing"
+        return f"{self.topic}: {self.setting} is {self.is_}, planned {self.planned}"
+
+
+def plan(settings: Topics, data_topics: Iterable[str]) -> list[Plan]:
+    """Every topic of this release. data_topics: those keyed by person, from the catalogue of schemas."""
+    dated = {"cleanup.policy": "delete", "retention.ms": str(settings.retention * 1000)}
+    return [
+        *(Plan(name, settings.partitions, dated) for name in data_topics),
+        Plan(f"{settings.prefix}.dead-letter", 1, dated),
+        # Small segments: compaction leaves the active one alone, and opening a shard reads its whole partition.
+        Plan(
+            f"{settings.prefix}.cursor",
+            SHARDS,
+            {"cleanup.policy": "compact", "segment.bytes": str(4 << 20)},
+            data=False,
+        ),
+        Plan(f"{settings.prefix}.ledger", SHARDS, {"cleanup.policy": "delete", "retention.ms": "-1"}, data=False),
+    ]
+
+
+async def limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """The largest record batch that each topic takes (bytes). Raises TopicsDiffer when one is missing."""
+    found = {name: int(configs["max.message.bytes"]) async for name, configs in _configs(admin, topics)}
+    if missing := sorted(set(topics) - set(found)):
+        raise _differ([Difference(name, "topic", "missing", "there") for name in missing])
+    return found
+
+
+async def differences(admin: AIOKafkaAdminClient, plans: Sequence[Plan]) -> list[Difference]:
+    """What is missing or not as planned, in the order of the plan."""
+    there = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+    present = [plan.name for plan in plans if plan.name in there]
+    configs = {name: values async for name, values in _configs(admin, present)}
+    return [found for planned in plans for found in _compare(planned, there, configs)]
+
+
+def _compare(planned: Plan, there: Mapping[str, int], configs: Mapping[str, Mapping[str, str]]) -> Iterator[Difference]:
+    if planned.name not in there or planned.name not in configs:
+        yield Difference(planned.name, "topic", "missing", "there")
+        return
+    if there[planned.name] != planned.partitions:
+        yield Difference(planned.name, "partitions", str(there[planned.name]), str(planned.partitions))
+    for key, value in planned.configs.items():
+        now = configs[planned.name].get(key, "unset")
+        if now != value:
+            yield Difference(planned.name, key, now, value)
+
+
+async def refuse_differences(admin: AIOKafkaAdminClient, plans: Sequence[Plan]) -> None:
+    """The check before work: raises TopicsDiffer with every difference."""
+    if found := await differences(admin, plans):
+        raise _differ(found)
+
+
+def _differ(found: Sequence[Difference]) -> TopicsDiffer:
+    lines = "".join(f"\n  {difference}" for difference in found[:20])
+    more = f"\n  … and {len(found) - 20} more" if len(found) > 20 else ""
+    return TopicsDiffer(
+        f"{len(found)} difference(s) between the topics and the plan:{lines}{more}",
+        hint="See them with `vtj-producer topics plan`, mend them with `vtj-producer topics apply`.",
+    )
+
+
+async def apply(admin: AIOKafkaAdminClient, plans: Sequence[Plan], replication: int | None) -> list[Difference]:
+    """Creates what is missing and sets what differs. Returns what it mended.
+
+    replication: replicas of a new topic; None: three, or as many as there are brokers. Raises TopicsDiffer, before
+    anything is changed, when a partition count differs: no command can mend that without moving keys away from
+    their history.
+    """
+    found = await differences(admin, plans)
+    if counts := [difference for difference in found if difference.setting == "partitions"]:
+        raise TopicsDiffer(
+            "A partition count cannot change once there are events:"
+            + "".join(f"\n  {difference}" for difference in counts),
+            hint="Set VTJ_TOPICS__PARTITIONS to the count that is there, or use another VTJ_TOPICS__PREFIX.",
+        )
+    missing = {difference.topic for difference in found if difference.setting == "topic"}
+    if missing:
+        replicas = replication or min(3, len((await admin.describe_cluster())["brokers"]))
+        await _create(admin, [planned for planned in plans if planned.name in missing], replicas)
+    for name in sorted({difference.topic for difference in found} - missing):
+        await _set(admin, next(planned for planned in plans if planned.name == name))
+    while await differences(admin, plans):  # noqa: ASYNC110 - the broker answers before its own metadata follow
+        await asyncio.sleep(0.1)
+    return found
+
+
+# What a commit survives with three replicas: the loss of one broker, without a cursor that goes back.
+SAFE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+async def _create(admin: AIOKafkaAdminClient, plans: Sequence[Plan], replicas: int) -> None:
+    safe = SAFE if replicas >= 3 else {}
+    response = await admin.create_topics(
+        [
+            NewTopic(planned.name, planned.partitions, replicas, topic_configs=planned.configs | safe)
+            for planned in plans
+        ]
+    )
+    for name, code, *_ in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):  # another `topics apply` was quicker
+            raise KafkaRefused(
+                f"Topic {name} was not created: {for_code(code).__name__}.",
+                hint="Check VTJ_TOPICS__REPLICATION against the number of brokers, and the ACL Create on the topics.",
+            )
+
+
+async def _set(admin: AIOKafkaAdminClient, planned: Plan) -> None:
+    """Kafka's AlterConfigs replaces the whole set, so that what somebody else set on the topic is sent again."""
+    kept: dict[str, str] = {}
+    async for _, configs in _configs(admin, [planned.name], overridden_only=True):
+        kept = configs
+    resource = ConfigResource(ConfigResourceType.TOPIC, planned.name, configs=kept | planned.configs)
+    for response in await admin.alter_configs([resource]):
+        for code, *_ in response.resources:
+            if code:
+                raise KafkaRefused(
+                    f"The configs of {planned.name} were not set: {for_code(code).__name__}.",
+                    hint="Grant AlterConfigs on the topic, or set them with the tools of your Kafka.",
+                )
+
+
+TOPIC_CONFIG_SOURCE = 1  # DescribeConfigs: set on the topic itself, not inherited from the broker
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, topics: Sequence[str], *, overridden_only: bool = False
+) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    if not topics:
+        return
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
+    for response in await admin.describe_configs(resources):
+        for code, _, _, name, entries in response.resources:
+            if code == UnknownTopicOrPartitionError.errno:
+                continue
+            if code:
+                raise KafkaRefused(
+                    f"The configs of {name} cannot be read: {for_code(code).__name__}.",
+                    hint="Grant DescribeConfigs on the topics of the prefix.",
+                )
+            yield name, {e[0]: e[1] for e in entries if not overridden_only or e[3] == TOPIC_CONFIG_SOURCE}

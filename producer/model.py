@@ -1,0 +1,76 @@
+"""The frozen values of the line: what travels from upstream to Kafka.
+
+`cursor` is always upstream's position (the *kirjausavain*, a signed 64-bit number) and never Kafka's; `offset` is
+always Kafka's and never upstream's. Times are integers: milliseconds since the epoch, UTC. Values that carry
+persons have a silent `repr`, so that no log line, assertion or traceback can show them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Kind = Literal["CHANGE", "SNAPSHOT", "REPLAY"]
+Header = tuple[str, bytes]
+
+CURSOR_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of upstream, parsed and checked in its outer shape only.
+
+    records: the elements of `muutokset` (or `perustiedot`) as they came: anything JSON can hold.
+    extra: members of the answer that the interface description does not know, name → value.
+    """
+
+    kind: Kind
+    bucket: str
+    previous: int  # the cursor that was asked with
+    cursor: int  # the cursor that came back: ask with it next
+    up_to_date: bool  # `ajanTasalla`
+    fetched_at: int  # ms
+    records: Sequence[Any] = field(repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class EncodedEvent:
+    """One Kafka record, ready to be sent: an event, or a dead letter. Not a dataclass: it is made on the hot path.
+
+    position: place of the data group in its page, counted over all groups of all records, from 0.
+    """
+
+    __slots__ = ("headers", "key", "position", "timestamp", "topic", "value")
+
+    def __init__(
+        self, topic: str, key: bytes | None, value: bytes, headers: list[Header], timestamp: int, position: int
+    ) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.timestamp = timestamp
+        self.position = position
+
+    def __repr__(self) -> str:
+        return f"<EncodedEvent {self.topic} position={self.position} {len(self.value)} bytes>"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPage:
+    """A page as Kafka records in upstream's order, with what the ledger says of it.
+
+    unmapped: path of a field (or name of a group) that no schema holds → how often, on this page.
+    dead: reason → how many dead letters, on this page.
+    digest: SHA-256 (hex) over the 16-byte ids of the events, in order.
+    """
+
+    bucket: str
+    previous: int
+    cursor: int
+    up_to_date: bool
+    fetched_at: int
+    records: int
+    events: Sequence[EncodedEvent] = field(repr=False)
+    unmapped: Mapping[str, int] = field(default_factory=dict)
+    dead: Mapping[str, int] = field(default_factory=dict)
+    digest: str = ""

@@ -1,0 +1,128 @@
+"""The life of an instance: join, work while the shard is ours, let go, and do it again until told to stop."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from producer.errors import Busy, Doubt, KafkaGone, ProducerError, StepDown
+
+log = logging.getLogger("vtj.service")
+
+# Longer than a heartbeat: an instance that was put out of the group hears of it before it opens the shard again,
+# and so does not fence its successor.
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.5, 30.0
+
+
+class Member(Protocol):
+    shards: frozenset[int]
+    changed: asyncio.Event
+    fetching: asyncio.Task[None]
+
+
+class Service:
+    """Runs `work` whenever the group coordinator says that the shard is ours, and only then.
+
+    join: enters the consumer group; it gets the function that lets go of the shard. once: ends when `work` does.
+    patience: how long `once` waits for the shard, and keeps trying a Kafka that is away (s).
+    """
+
+    def __init__(
+        self,
+        shard: int,
+        join: Callable[[Callable[[], Awaitable[None]]], AbstractAsyncContextManager[Member]],
+        *,
+        once: bool,
+        patience: float,
+    ) -> None:
+        self._shard = shard
+        self._join = join
+        self._once = once
+        self._patience = patience
+        self._working: asyncio.Task[None] | None = None
+        self._member: Member | None = None
+
+    def holds(self) -> bool:
+        """Whether the coordinator's last word gives us the shard."""
+        return self._member is not None and self._shard in self._member.shards
+
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Until `work` ends (once), a Stop, or cancellation. Leaves nothing open behind.
+
+        After any doubt the group is left and joined again, after a pause: so the coordinator has confirmed that the
+        shard is ours before it is opened again, and two instances can never fence each other in turns.
+        """
+        began = time.monotonic()
+        pause = SHORTEST_PAUSE
+        while True:
+            joined = time.monotonic()
+            try:
+                async with self._join(self._release) as self._member:
+                    return await self._serve(self._member, work)
+            except (StepDown, Doubt) as error:
+                if self._once and time.monotonic() - began > self._patience:
+                    raise KafkaGone(
+                        f"Gave up after {self._patience:g} s: {error}",
+                        hint="Nothing was lost; run it again when Kafka answers.",
+                    ) from None
+                pause = SHORTEST_PAUSE if time.monotonic() - joined > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                log.warning("%s; beginning again at the stored cursor in about %.0f s", error, pause)
+            finally:
+                self._member = None
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads instances, hides nothing
+
+    async def _serve(self, member: Member, work: Callable[[], Awaitable[None]]) -> None:
+        """While we are a member. Raises what ends the membership: StepDown, Doubt, a Stop."""
+        try:
+            while True:
+                await self._until_ours(member)
+                working = self._working = asyncio.ensure_future(work())
+                await asyncio.wait([working, member.fetching], return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    raise _end_of(member)
+                if not working.cancelled():
+                    return working.result()
+                if self._working is working:
+                    raise Doubt("the work was cancelled, and not by us")
+        finally:
+            await self._release()
+
+    async def _until_ours(self, member: Member) -> None:
+        if not self.holds():
+            log.info("waiting for shard %d: the group is being formed, or another instance holds it", self._shard)
+        while not self.holds():
+            member.changed.clear()
+            changed = asyncio.ensure_future(member.changed.wait())
+            done, _ = await asyncio.wait(
+                [changed, member.fetching],
+                timeout=self._patience if self._once else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            changed.cancel()
+            if member.fetching in done:
+                raise _end_of(member)
+            if not done:
+                raise busy(self._patience)
+
+    async def _release(self) -> None:
+        """Ends the work and waits until its transaction is aborted; called by every rebalance too."""
+        working, self._working = self._working, None
+        if working is not None and not working.done():
+            working.cancel()
+            await asyncio.wait([working])
+
+
+def _end_of(member: Member) -> ProducerError:
+    """Why the membership ended."""
+    error = None if member.fetching.cancelled() else member.fetching.exception()
+    return error if isinstance(error, ProducerError) else Doubt("the membership in the consumer group ended")
+
+
+def busy(waited: float) -> Busy:
+    return Busy(
+        f"Another instance works on this feed; waited {waited:g} s for it.",
+        hint="Nothing was moved. Stop the other instance, or leave the feed to it.",
+    )

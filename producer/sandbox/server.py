@@ -1,0 +1,138 @@
+"""The sandbox as a whole: put together from its options, served over HTTP, and controlled from the same process."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from producer.errors import SettingsError
+from producer.sandbox.control import Control, guard
+from producer.sandbox.faults import Script, steps
+from producer.sandbox.log import Log
+from producer.sandbox.replay import Replay
+from producer.sandbox.service import Service, Source
+
+ACCOUNT: Final = "sandbox"  # user name and password, unless others are given: for tests, and plainly so
+MOST_PERSONS: Final = 100_000
+
+_LARGEST_REQUEST: Final = 64 << 20  # bytes: a big city sends all its codes at once
+
+
+class Sandbox:
+    """`async with Sandbox(...) as sandbox:` serves at `sandbox.url` until the block ends.
+
+    port: 0 takes a free one. history, changes_per_day: see `Log`. page_size: records. requests_per_minute: the quota
+    of the account. censored: the permit does not include protected data. faults: a file with a script. replay: a
+    folder of answers instead of made-up persons. Raises SettingsError for what cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 1,
+        persons: int = 1000,
+        history: int = 0,
+        changes_per_day: float = 0,
+        page_size: int = 1000,
+        username: str = ACCOUNT,
+        password_file: Path | None = None,
+        requests_per_minute: int | None = None,
+        censored: bool = False,
+        faults: Path | None = None,
+        replay: Path | None = None,
+    ) -> None:
+        _require(1 <= persons <= MOST_PERSONS, f"persons must be 1 to {MOST_PERSONS}")
+        _require(history >= 0 and 0 <= changes_per_day < math.inf, "history and changes-per-day must not be negative")
+        _require(page_size >= 1, "page-size must be at least 1")
+        _require(requests_per_minute is None or requests_per_minute >= 1, "requests-per-minute must be at least 1")
+        self.url = ""
+        self._address = host, port
+        self._source: Source = (
+            Replay(replay)
+            if replay
+            else Log(seed, persons, censored=censored, history=history, changes_per_day=changes_per_day)
+        )
+        self._script = Script(seed, steps(_script(faults) if faults else []))
+        self._service = Service(
+            self._source,
+            self._script,
+            account=(username, ACCOUNT if password_file is None else _first_line(password_file)),
+            quota=requests_per_minute,
+            page_size=page_size,
+        )
+        self._control = Control(self._source, self._script, self._service)
+
+    # control, mirrored by /_sandbox/
+
+    def grow(self, changes: int) -> None:
+        """The next changes are in the log at once."""
+        self._source.grow(changes)
+
+    def append(self, records: Iterable[Any]) -> list[int]:
+        """Records as they are, whatever JSON they may be. Returns their keys."""
+        return self._source.append(records)
+
+    def set_faults(self, script: list[dict[str, Any]]) -> None:
+        """Replaces the script of faults. Raises SettingsError."""
+        self._script.set(steps(script))
+
+    def log(self, after: int = 0) -> list[tuple[int, Any]]:
+        """(kirjausavain, record) of every entry after a cursor, in order."""
+        return [(key, json.loads(record)) for key, record in self._source.entries(after)]
+
+    def codes(self) -> list[str]:
+        """Today's code of every person."""
+        return self._source.codes()
+
+    def state(self) -> dict[str, Any]:
+        """entries, first and last key (first: None while empty), requests by endpoint, faults applied by name."""
+        return self._control.state()
+
+    # life
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[guard])
+        app.add_routes([*self._service.routes(), *self._control.routes()])
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        await self._runner.setup()
+        host, port = self._address
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise SettingsError(
+                f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port, or 0 for a free one"
+            ) from None
+        port = self._runner.addresses[0][1]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._service.stop()
+        await self._runner.cleanup()
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message, hint="see vtj-producer sandbox --help")
+
+
+def _first_line(path: Path) -> str:
+    try:
+        line = path.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"cannot read {path}", hint="the password file holds the password, one line") from None
+    _require(bool(line), f"{path} holds no password")
+    return line
+
+
+def _script(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise SettingsError(f"cannot read {path} as JSON", hint='a script is a list: [{"fault": 503}]') from None

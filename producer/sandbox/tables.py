@@ -1,0 +1,82 @@
+"""The tables of the register: kinds of groups, what a turvakielto withholds, and invented names and places."""
+
+from collections.abc import Mapping
+from typing import Final
+
+# The order of kinds in an answer of perustiedot (observed: the same for every person).
+_ORDER = """
+HENKILOTUNNUS_KORJAUS AIDINKIELI SUKUPUOLI HENKILON_NIMI NIMENMUUTOS NIMENMUUTOS_LAAJA KANSALAISUUS
+SYNTYMAKOTIKUNTA SIVIILISAATY KUOLINPAIVA TURVAKIELTO SYNTYMAPAIVA VAKINAINEN_KOTIMAINEN_OSOITE
+TILAPAINEN_KOTIMAINEN_OSOITE KOTIMAINEN_POSTIOSOITE VAKINAINEN_ULKOMAINEN_OSOITE TILAPAINEN_ULKOMAINEN_OSOITE
+ULKOMAINEN_POSTIOSOITE KOTIKUNTA EDELLINEN_KOTIKUNTA TILAPAINEN_KUNTA VUODENVAIHTEEN_KUNTA VAESTOKIRJANPITOKUNTA
+VAKINAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS EDELLINEN_KOTIMAINEN_ASUINPAIKKATUNNUS
+TILAPAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS VAKINAINEN_OLINPAIKASSA_ASUMINEN VAKINAINEN_ULKOMAILLA_ASUMINEN
+TILAPAINEN_OLINPAIKASSA_ASUMINEN TILAPAINEN_ULKOMAILLA_ASUMINEN SAHKOPOSTIOSOITE KUTSUMANIMI
+HIEKKALAATIKON_UUSI_RYHMA
+"""
+ORDER: Final = tuple(_ORDER.split())
+
+# What a turvakielto withholds. The whole set comes for every protected person, also for data that the person does
+# not have, so that its presence tells nothing. Names, relations and history are not withheld.
+_STREET = (
+    "katunimi katunumero huoneistokirjain huoneistonumero jakokirjain postinumero postitoimipaikka rakennustunnus "
+    "osoitenumero kuntakoodi"
+)
+_DWELLING = "rakennustunnus osoitenumero huoneistokirjain huoneistonumero jakokirjain kuntakoodi asuinpaikantunnus"
+PROTECTED: Final[Mapping[str, list[str]]] = {
+    kind: fields.split()
+    for kind, fields in {
+        "VAKINAINEN_KOTIMAINEN_OSOITE": _STREET,
+        "TILAPAINEN_KOTIMAINEN_OSOITE": _STREET,
+        "KOTIMAINEN_POSTIOSOITE": "postiosoite postinumero postitoimipaikka",
+        "VAKINAINEN_ULKOMAINEN_OSOITE": "lahiosoite paikkakunta valtiokoodi valtionimi",
+        "TILAPAINEN_ULKOMAINEN_OSOITE": "lahiosoite paikkakunta valtiokoodi valtionimi",
+        "ULKOMAINEN_POSTIOSOITE": "postiosoite postiosoiteLisarivi postitoimipaikka valtiokoodi valtionimi",
+        "KOTIKUNTA": "kuntakoodi kuntaanMuuttopv",
+        "TILAPAINEN_KUNTA": "kuntakoodi kuntaanMuuttopv kunnastaPoisMuuttopv",
+        "VUODENVAIHTEEN_KUNTA": "kuntakoodi vuodenvaihde",
+        "VAKINAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS": _DWELLING,
+        "TILAPAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS": _DWELLING,
+        "VAKINAINEN_OLINPAIKASSA_ASUMINEN": "kuntakoodi lajikoodi numero laitos asuinpaikantunnus",
+        "VAKINAINEN_ULKOMAILLA_ASUMINEN": "valtiokoodi asuinpaikantunnus",
+        "TILAPAINEN_OLINPAIKASSA_ASUMINEN": "kuntakoodi lajikoodi numero laitos asuinpaikantunnus",
+        "TILAPAINEN_ULKOMAILLA_ASUMINEN": "valtiokoodi asuinpaikantunnus",
+        "SAHKOPOSTIOSOITE": "sahkopostiosoite lajikoodi",
+    }.items()
+}
+
+# Invented, and plainly so. The pairs are the plain and the full repertoire (…UTF8) of one name.
+FIRST_NAMES: Final = {
+    "NAINEN": ("Aino", "Helmi", "Kaisa Maria", "Eeva-Liisa", "Sisko", "Linnéa", "Märta", "Päivi", "Ylva", "Oili"),
+    "MIES": ("Eero", "Väinö", "Otto Juhani", "Antti-Pekka", "Göran", "Ilmari", "Åke", "Timo", "Veli", "Reko"),
+}
+_SURNAMES = "Koivu Mänty Järvi Lehto Salmi Vuori Niitty Räty Hölmö Saari Haapa Kivi Åsen Pöllö Korpi"
+SURNAMES: Final = (
+    *((f"{name}testi", f"{name}testi") for name in _SURNAMES.split(" ")),
+    ("Saric-Testi", "Šarić-Testi"),
+    ("Nguyen-Testi", "Nguyễn-Testi"),
+)
+STREETS: Final = (
+    ("Keksitynkatu", "Påhittsgatan"),
+    ("Hiekkalaatikontie", "Sandlådsvägen"),
+    ("Esimerkinpolku", "Exempelstigen"),
+    ("Testaajankuja", "Testargränden"),
+    ("Näytepolku", "Provstigen"),
+    ("Mallitie", None),
+    (None, "Övningsvägen"),
+)
+MUNICIPALITIES: Final = {  # kuntakoodi: first digits of the postal code, name in Finnish and Swedish
+    "091": ("00", "HELSINKI", "HELSINGFORS"),
+    "049": ("02", "ESPOO", "ESBO"),
+    "092": ("01", "VANTAA", "VANDA"),
+    "179": ("40", "JYVÄSKYLÄ", None),
+    "297": ("70", "KUOPIO", None),
+    "445": ("21", "PARAINEN", "PARGAS"),
+    "564": ("90", "OULU", "ULEÅBORG"),
+    "698": ("96", "ROVANIEMI", None),
+    "837": ("33", "TAMPERE", "TAMMERFORS"),
+    "853": ("20", "TURKU", "ÅBO"),
+    "905": ("65", "VAASA", "VASA"),
+}
+KUNTA_CODES: Final = tuple(MUNICIPALITIES)
+LANGUAGES: Final = (("fi", "fin"), ("fi", "fin"), ("fi", "fin"), ("sv", "swe"), ("98", "fse"), ("iw", "heb"))

@@ -1,0 +1,140 @@
+"""VTJ-muutosrajapinta over HTTP, direct or through X-Road. One attempt per call; retrying.py wraps it."""
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from io import BytesIO
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from multidict import CIMultiDict
+
+from producer import http
+from producer.config import Upstream as Settings
+from producer.errors import MalformedPage, ProducerError, SettingsError
+from producer.model import Page
+from producer.upstream import answer, faults, xroad
+from producer.upstream.budget import Budget
+
+CHUNK: Final = 64 * 1024
+LARGEST_FAULT: Final = 16 * 1024  # bytes of an error body that are looked at
+
+
+class Upstream:
+    """The feed of one bucket.
+
+    persons: the codes to follow, or None when the permit selects. Open it with `async with`; one session, whose
+    connection is kept alive. Every call counts in the request budget and waits for it. Raises SettingsError on
+    opening, for its files; on calls UpstreamRefused, UpstreamUnavailable, MalformedPage, and SettingsError when an
+    answer exceeds VTJ_UPSTREAM__MAX_RESPONSE. No error carries anything of a body.
+    """
+
+    def __init__(self, settings: Settings, *, bucket: str, persons: Sequence[str] | None) -> None:
+        if settings.url is None:
+            raise SettingsError("VTJ_UPSTREAM__URL is not set.", hint="VTJ_UPSTREAM__URL=https://… names upstream.")
+        self._settings = settings
+        self._bucket = bucket
+        self._client = settings.xroad.client
+        self._root = f"{xroad.root(settings.url, self._client) if self._client else settings.url}/api/v1"
+        # The list may hold hundreds of thousands of codes: encoded once, the cursor goes in front of it.
+        listed = "" if persons is None else ',"hetulista":[{}]'.format(",".join(f'"{code}"' for code in persons))
+        self._rest_of_body = f"{listed}}}".encode()
+        self._budget = Budget(settings.requests_per_minute)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=http.trust(settings, "VTJ_UPSTREAM__")),
+            timeout=aiohttp.ClientTimeout(
+                total=settings.total_timeout, sock_connect=settings.idle_timeout, sock_read=settings.idle_timeout
+            ),
+            headers=_headers(settings),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def changes_since(self, cursor: int) -> Page:
+        """`POST muutokset`: the page after the cursor, its rules checked."""
+        body = await self._ask("POST", "muutokset", b'{"viimeisinKirjausavain":%d%b' % (cursor, self._rest_of_body))
+        fetched_at = time.time_ns() // 1_000_000
+        page = answer.parse_page(body, bucket=self._bucket, previous=cursor, fetched_at=fetched_at)
+        if page.kind != "CHANGE":
+            raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
+        return page
+
+    async def first_cursor(self, day: date) -> int:
+        """`GET kirjausavain/{yyyy-MM-dd}`: the first kirjausavain of that day (Finnish time)."""
+        return answer.parse_cursor(await self._ask("GET", f"kirjausavain/{day.isoformat()}"))
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        if self._session is None:
+            raise RuntimeError("not open")
+        await self._budget.spend()
+        headers, call = {}, f"{method} {path}"
+        if self._client:
+            headers = xroad.headers(self._client)
+            call += f" (X-Road-Id {headers['X-Road-Id']})"
+        trouble: ProducerError
+        try:
+            async with self._session.request(
+                method,
+                f"{self._root}/{path}",
+                data=None if body is None else BytesIO(body),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                if response.status == 200:
+                    return await self._read(response)
+                trouble = await self._trouble(response, call)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            trouble = faults.from_connection(error, call)
+        raise trouble
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, unpacked; stops as soon as it grows too large, which is long before a bomb is."""
+        limit, parts, size = self._settings.max_response, [], 0
+        async for part in response.content.iter_chunked(CHUNK):
+            size += len(part)
+            if size > limit:
+                raise SettingsError(
+                    f"Upstream's answer is larger than {limit} bytes.",
+                    hint="Raise VTJ_UPSTREAM__MAX_RESPONSE, and give the process several times that in memory.",
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _trouble(self, response: aiohttp.ClientResponse, call: str) -> ProducerError:
+        if self._client:
+            body = bytearray()
+            async for part in response.content.iter_chunked(CHUNK):
+                body += part
+                if len(body) > LARGEST_FAULT:
+                    break
+            if kind := xroad.fault_type(response.headers, bytes(body)):
+                return xroad.fault(kind, call, faults.retry_after(response.headers))
+        return faults.from_status(response.status, response.headers, call)
+
+
+def _headers(settings: Settings) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        {
+            "User-Agent": "vtj-producer",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",  # on GET too: gateways were seen to want it
+        }
+    )
+    if settings.username is not None and settings.password is not None:
+        headers[settings.auth_header] = http.basic(settings.username, settings.password)
+    for name, value in settings.headers.items():
+        headers[name] = value.get_secret_value()
+    return headers

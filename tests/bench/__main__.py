@@ -1,0 +1,75 @@
+"""`make bench`: measures, prints the figures, writes docs/benchmarks.md. `--quick` only shows that all of it runs."""
+
+import argparse
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.bench import encoder
+from tests.bench.pages import as_json, pages
+from tests.bench.report import Figures, cpu, page, rate
+from tests.bench.runs import ROOT, Bench
+from tests.broker import VERSION, NoKafka, find_broker
+
+DISTINCT: Final = 60
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few pages of each, on any broker; no figures to keep")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, help="where to write (default: docs/benchmarks.md; with --quick nowhere)"
+    )
+    args = parser.parse_args()
+    if args.quick:
+        sizes, output = {"rounds": 1, "each": 4, "long": 12}, args.output
+    else:
+        sizes, output = {"rounds": args.rounds, "each": 60, "long": 600}, args.output or ROOT / "docs" / "benchmarks.md"
+    try:
+        broker = find_broker(own=not args.quick)
+    except NoKafka as reason:
+        print(f"bench: {reason}", file=sys.stderr)
+        return 1
+    with broker, Bench(broker.bootstrap, f"bench-{secrets.token_hex(3)}", min(sizes["each"], DISTINCT)) as bench:
+        own = broker.way != "environment"
+        named = f"Apache Kafka {VERSION} ({broker.way})" if own else "A Kafka of the environment"
+        told = page(measure(bench, f"{named}: one broker, one replica, no fsync", sizes))
+    print(f"\n{told}")
+    if output:
+        output.write_text(told, encoding="utf-8")
+    return 0
+
+
+def measure(bench: Bench, broker: str, sizes: dict[str, int]) -> Figures:
+    each, rounds = sizes["each"], []
+    bench.start()  # topics, coordinators and bytecode are warm after it
+    for number in range(sizes["rounds"]):
+        rounds.append(
+            {
+                "baseline": bench.baseline(each),
+                "product": bench.product(each),
+                "page by page": bench.product_page_by_page(each),
+                "limit": bench.limit(each // 4),
+            }
+        )
+        said = "; ".join(f"{name} {rate(one):,.0f}/s {cpu(one):.1f} µs" for name, one in rounds[-1].items())
+        print(f"round {number + 1}: {said}", file=sys.stderr)
+    some = next(pages(1))
+    groups = [group for record in some for group in record["tietoryhmat"]]
+    return Figures(
+        command="make bench",
+        broker=broker,
+        pages=each,
+        bytes_per_group=sum(len(as_json(group)) for group in groups) / len(groups),
+        rounds=rounds,
+        long_run=bench.product(sizes["long"]),
+        idle_after=bench.idle_after(each),
+        starts=[bench.start() for _ in range(sizes["rounds"])],
+        encoding=encoder.measure(repeats=sizes["rounds"] * 3),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

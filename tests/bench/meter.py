@@ -1,0 +1,67 @@
+"""What a measured process says of itself."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TypedDict
+
+
+class Reading(TypedDict):
+    """events, seconds, cpu: from the first request to the last commit; cpu in seconds, user and system, all threads.
+
+    start_cpu: CPU before. rss: resident megabytes after each commit; peak: the highest ever. Both 0 but on Linux.
+    """
+
+    events: int
+    commits: int
+    seconds: float
+    cpu: float
+    start_cpu: float
+    rss: list[float]
+    peak: float
+
+
+class Meter:
+    def __init__(self) -> None:
+        self._began: tuple[float, float] | None = None
+        self._ended = (0.0, 0.0)
+        self._events = 0
+        self._rss: list[float] = []
+
+    def first_request(self) -> None:
+        """Call it before every request; the first one counts."""
+        self._began = self._began or _now()
+
+    def committed(self, events: int) -> None:
+        self._ended = _now()
+        self._events += events
+        self._rss.append(resident(os.getpid()))
+
+    def tell(self) -> None:
+        """One line of JSON on standard output, a Reading."""
+        assert self._began
+        began, ended = self._began, self._ended
+        reading: Reading = {
+            "events": self._events,
+            "commits": len(self._rss),
+            "seconds": ended[0] - began[0],
+            "cpu": ended[1] - began[1],
+            "start_cpu": began[1],
+            "rss": [round(one, 1) for one in self._rss],
+            "peak": resident(os.getpid(), "VmHWM"),
+        }
+        print(json.dumps(reading), flush=True)
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def resident(pid: int, which: str = "VmRSS") -> float:
+    """Megabytes (10^6 bytes); 0 where there is no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return int(status.split(f"{which}:")[1].split()[0]) * 1024 / 1e6

@@ -1,0 +1,139 @@
+"""The figures as a page of the documentation: ratios first, then how they came about."""
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from tests.bench.encoder import Encoding
+from tests.bench.meter import Reading
+
+NAMES: Final = {
+    "baseline": "the straightforward script, one page a transaction",
+    "page by page": "vtj-producer, one page a transaction",
+    "product": "vtj-producer as it comes: pages share transactions",
+    "limit": "limit: `send_batch` of ready bytes, four pages a transaction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """rounds: each has a reading of every name in NAMES. starts: (s to the first request, idle MB)."""
+
+    command: str
+    broker: str
+    pages: int
+    bytes_per_group: float
+    rounds: Sequence[dict[str, Reading]]
+    long_run: Reading
+    idle_after: float
+    starts: Sequence[tuple[float, float]]
+    encoding: Encoding
+
+
+def rate(reading: Reading) -> float:
+    return reading["events"] / reading["seconds"]
+
+
+def cpu(reading: Reading) -> float:
+    return reading["cpu"] / reading["events"] * 1e6
+
+
+def page(figures: Figures) -> str:
+    """Markdown."""
+    rounds, long_run, encoding = figures.rounds, figures.long_run, figures.encoding
+    faster = [rate(one["product"]) / rate(one["baseline"]) for one in rounds]
+    alike = [rate(one["page by page"]) / rate(one["baseline"]) for one in rounds]
+    leaner = [cpu(one["baseline"]) / cpu(one["product"]) for one in rounds]
+    rss = long_run["rss"]
+    peaks = [long_run["peak"], *(one["product"]["peak"] for one in rounds)]
+    return f"""\
+# Benchmarks
+
+Made by `{figures.command}` on {datetime.now(UTC):%Y-%m-%d}. From local HTTP to committed on a real Kafka,
+one process each, pages of 1,000 change records of two or three data groups. Figures are median (lowest – highest).
+
+| against the straightforward script | goal | measured |
+| --- | --- | --- |
+| events/s | ≥ 3.5× | **{_spread(faster, "{:.1f}×")}** |
+| events/s, both with one page a transaction | | {_spread(alike, "{:.1f}×")} |
+| CPU an event: the script's by ours | | {_spread(leaner, "{:.1f}×")} |
+| encoder alone against fastavro's `schemaless_writer`, {encoding["groups"]} examples | ≥ 4× | \
+**{encoding["fastavro"] / encoding["ours"]:.1f}×** ({encoding["ours"]:.1f} against {encoding["fastavro"]:.1f} µs) |
+
+| by itself | goal | measured |
+| --- | --- | --- |
+| CPU an event | ≤ 25 µs | {_spread([cpu(one["product"]) for one in rounds], "{:.1f}")} µs |
+| resident, idle | ≤ 80 MB | {_spread([idle for _, idle in figures.starts], "{:.0f}")} MB |
+| resident, highest under load | ≤ 150 MB | {max(peaks):.0f} MB |
+| resident over {long_run["events"]:,} events: at 10 %, 50 %, 100 % | flat | \
+{rss[len(rss) // 10]:.0f}, {rss[len(rss) // 2]:.0f}, {rss[-1]:.0f} MB |
+| resident, idle again after {rounds[0]["product"]["events"]:,} events | | {figures.idle_after:.0f} MB |
+| start to first request, without the broker's rebalance delay | ≤ 1.5 s | \
+{_spread([start for start, _ in figures.starts], "{:.2f}")} s |
+
+## The runs
+
+{len(rounds)} rounds of {figures.pages} pages ({rounds[0]["product"]["events"]:,} events), all four in each round;
+{figures.bytes_per_group:.0f} bytes of JSON a data group, eight kinds of groups.
+
+| who | events/s | client CPU, µs an event | highest resident, MB |
+| --- | --- | --- | --- |
+{_rows(rounds)}
+
+CPU is user and system time of the process between its first request and its last commit. The events of every run were
+counted by a `read_committed` consumer. Rates depend on what else the machine does, and broker and upstream share its
+cores: compare within one table only.
+
+## The machine
+
+{_machine()}.
+{figures.broker}.
+
+## What is compared
+
+The script (`tests/bench/baseline.py`) is what a good engineer writes in an afternoon: aiohttp, orjson, fastavro with
+parsed schemas, UUIDv5, aiokafka's `send()` with 256 KiB batches and zstd, one transaction a page with the cursor in it.
+It writes the same events to the same topics, and does nothing about failures, a second instance, or odd input. The
+limit sends bytes that were encoded before, the same four pages over and over. Upstream serves ready pages from memory,
+uncompressed, from a process of its own. The request budget is lifted: its default of 600 a minute allows ten pages a
+second.
+"""
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    middle, low, high = (form.format(value) for value in (median(values), min(values), max(values)))
+    return f"{middle} ({low} – {high})"
+
+
+def _rows(rounds: Sequence[dict[str, Reading]]) -> str:
+    def row(name: str) -> Iterable[str]:
+        columns: tuple[tuple[Callable[[Reading], float], str], ...] = (
+            (rate, "{:,.0f}"),
+            (cpu, "{:.1f}"),
+            (lambda one: one["peak"], "{:.0f}"),
+        )
+        yield NAMES[name]
+        for column, form in columns:
+            yield _spread([column(one[name]) for one in rounds], form)
+
+    return "\n".join(f"| {' | '.join(row(name))} |" for name in NAMES)
+
+
+def _machine() -> str:
+    model, memory = platform.processor() or platform.machine(), ""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+        kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
+        memory = f", {kilobytes / 2**20:.0f} GiB of memory"
+    except (OSError, StopIteration):
+        pass  # no Linux, or a processor without a name
+    libraries = [f"{name} {version(name)}" for name in ("aiohttp", "aiokafka", "fastavro", "orjson")]
+    software = ", ".join([platform.system(), f"Python {platform.python_version()}", *libraries])
+    return f"{os.cpu_count()} cores ({model}){memory}; {software}"

@@ -1,0 +1,168 @@
+"""Measured processes, one at a time, on one broker and one upstream; what each says is checked against the topics."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+from urllib.request import urlopen
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from producer.events.groups import Catalogue
+from tests.bench.meter import Reading, resident
+
+ROOT: Final = Path(__file__).parents[2]
+PATIENCE: Final = 60.0
+PARTITIONS: Final = 6
+# A page alone is under this many events, two pages together are above.
+ONE_PAGE: Final = 4000
+
+
+class Bench:
+    """The surroundings of all runs: topics of their own on the broker, and an upstream process.
+
+    distinct: how many pages upstream has; longer runs get them again.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str, distinct: int) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._distinct = distinct
+        self._feeds = 0
+        topics = Catalogue.load().topics(prefix)
+        self._read = {(topic, partition): 0 for topic in topics for partition in range(PARTITIONS)}
+
+    def __enter__(self) -> Self:
+        # As an installed package has it: bytecode is there, and start-up does not pay for compiling.
+        self._bytecode = tempfile.TemporaryDirectory(prefix="vtj-producer-bench-")
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("VTJ_")}
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._environment["PYTHONPYCACHEPREFIX"] = self._bytecode.name
+        command = [sys.executable, "-m", "tests.bench.upstream", str(self._distinct)]
+        self._upstream = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        assert self._upstream.stdout is not None
+        told = json.loads(self._upstream.stdout.readline())
+        self._url, self._groups = f"http://127.0.0.1:{told['port']}", told["groups"]
+        self._say("-m", "producer", "topics", "apply", env=self._settings(self._feed(), 0))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._upstream.communicate()
+        self._bytecode.cleanup()
+
+    def baseline(self, pages: int) -> Reading:
+        feed = self._feed()
+        arguments = ["tests.bench.baseline", self._bootstrap, f"{self._url}/{feed}/{pages}", self._prefix, feed]
+        return self._measured(feed, self._expected(pages), "-m", *arguments)
+
+    def product(self, pages: int, **settings: str) -> Reading:
+        feed = self._feed()
+        env = self._settings(feed, pages) | settings
+        return self._measured(feed, self._expected(pages), "-m", "tests.bench.product", env=env)
+
+    def product_page_by_page(self, pages: int) -> Reading:
+        return self.product(pages, VTJ_KAFKA__TRANSACTION_EVENTS=str(ONE_PAGE))
+
+    def limit(self, transactions: int) -> Reading:
+        feed = self._feed()
+        arguments = ["tests.bench.limit", self._bootstrap, self._prefix, feed, str(transactions)]
+        return self._measured(feed, None, "-m", *arguments)
+
+    def start(self) -> tuple[float, float]:
+        """The service with nothing to do: (s from exec to its first request, resident MB when it waits)."""
+        feed = self._feed()
+        env = self._settings(feed, 0) | {"VTJ_SCHEDULE__INTERVAL": "1"}
+        began = time.monotonic()
+        with self._service(env) as process:
+            first, _ = self._seen(feed, 1)
+            self._seen(feed, 2)  # it has waited, and waits again
+            return first - began, resident(process.pid)
+
+    def idle_after(self, pages: int) -> float:
+        """Resident MB of the service when it waits again after that many pages."""
+        feed = self._feed()
+        with self._service(self._settings(feed, pages) | {"VTJ_SCHEDULE__INTERVAL": "1"}) as process:
+            self._seen(feed, pages + 2)
+            return resident(process.pid)
+
+    @contextmanager
+    def _service(self, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        process = subprocess.Popen([sys.executable, "-m", "producer", "run"], cwd=ROOT, env=env, stderr=subprocess.PIPE)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate()
+
+    def _seen(self, run: str, requests: int) -> tuple[float, int]:
+        """Waits for that many requests: (when the first one came, how many came)."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            with urlopen(f"{self._url}/{run}") as response:
+                told = json.load(response)
+            if told["requests"] >= requests:
+                return told["first"], told["requests"]
+            time.sleep(0.05)
+        raise TimeoutError(f"{run} did not come to request {requests}")
+
+    def _expected(self, pages: int) -> int:
+        return sum(self._groups[page % self._distinct] for page in range(pages))
+
+    def _feed(self) -> str:
+        self._feeds += 1
+        return f"bench-{self._feeds}"
+
+    def _settings(self, feed: str, pages: int) -> dict[str, str]:
+        return self._environment | {
+            "VTJ_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap,
+            "VTJ_UPSTREAM__URL": f"{self._url}/{feed}/{pages}",
+            "VTJ_UPSTREAM__START": "0",
+            "VTJ_UPSTREAM__REQUESTS_PER_MINUTE": "1000000",  # a courtesy to DVV, not a speed of ours
+            "VTJ_TOPICS__PREFIX": self._prefix,
+            "VTJ_TOPICS__PARTITIONS": str(PARTITIONS),
+            "VTJ_FEED__NAME": feed,
+        }
+
+    def _measured(
+        self, feed: str, expected: int | None, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> Reading:
+        reading: Reading = json.loads(self._say(*arguments, env=env))
+        committed = self._committed(feed)
+        if not committed == reading["events"] == (expected or committed):
+            raise AssertionError(f"{arguments}: {expected=}, said {reading['events']}, {committed=}")
+        return reading
+
+    def _say(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=env or self._environment, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr.decode()}")
+        return done.stdout
+
+    def _committed(self, feed: str) -> int:
+        """Events of the feed that a read_committed consumer finds, by their source; it reads on where it was."""
+        source, count, ended = ("ce_source", f"urn:vtj:feed:{feed}".encode()), 0, 0
+        consumer = Consumer(
+            {"bootstrap.servers": self._bootstrap, "group.id": feed, "isolation.level": "read_committed"}
+            | {"enable.partition.eof": True, "enable.auto.commit": False, "fetch.wait.max.ms": 10}
+        )
+        consumer.assign([TopicPartition(*slot, offset) for slot, offset in self._read.items()])
+        while ended < len(self._read):
+            for message in consumer.consume(1000, 0.2):
+                if (error := message.error()) is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error.name()
+                    ended += 1
+                    continue
+                topic, partition, offset = message.topic(), message.partition(), message.offset()
+                assert topic is not None and partition is not None and offset is not None  # noqa: PT018
+                self._read[topic, partition] = offset + 1
+                count += source in (message.headers() or [])
+        consumer.close()
+        return count

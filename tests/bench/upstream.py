@@ -1,0 +1,76 @@
+"""Upstream for measuring: a process that serves ready pages from memory, so that making them costs the client nothing.
+
+`POST /<run>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the ready ones over and over.
+`GET /<run>` tells when the run's first request came (s, the monotonic clock, which all processes share) and how many.
+On standard output, once: the port, and the number of data groups of each ready page. Ends with standard input.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Final
+
+import orjson
+
+from tests.bench.pages import answer, as_json, pages
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Served:
+    """ready: JSON arrays of records."""
+
+    def __init__(self, ready: list[bytes]) -> None:
+        self._ready = ready
+        self._seen: dict[str, list[float]] = {}
+
+    def answer(self, path: str, body: bytes) -> list[bytes]:
+        run, *more = path.strip("/").split("/")
+        if not more:
+            times = self._seen.get(run, [])
+            return [orjson.dumps({"first": times[0] if times else None, "requests": len(times)})]
+        self._seen.setdefault(run, []).append(time.monotonic())
+        count, cursor = int(more[0]), orjson.loads(body)["viimeisinKirjausavain"]
+        if cursor >= count:
+            return answer(b"[]", cursor, True)
+        return answer(self._ready[cursor % len(self._ready)], cursor + 1, cursor + 1 == count)
+
+
+class Connection(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(END_OF_HEAD)
+        lengths = [line[15:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+        if not end or len(body) < int(lengths[0] if lengths else 0):
+            return
+        self._received = b""
+        pieces = self._served.answer(head.split()[1].decode(), body)
+        size = sum(map(len, pieces))
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
+        self.transport.writelines(pieces)
+
+
+async def serve(count: int) -> None:
+    ready, groups = [], []
+    for records in pages(count):
+        ready.append(as_json(records))
+        groups.append(sum(len(record["tietoryhmat"]) for record in records))
+    served, loop = Served(ready), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(served), "127.0.0.1", 0)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1], "groups": groups}), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))

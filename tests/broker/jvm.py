@@ -1,0 +1,106 @@
+"""A broker on a Java of this machine, straight from its jars: `java -cp … kafka.Kafka server.properties`."""
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import jars
+from .contract import SETTINGS, Broker, NoKafka, answers
+from .orphans import Watcher
+from .ports import free_port
+
+LOG4J = Path(__file__).with_name("log4j2.properties")
+CLUSTER_ID = "5L6g3nShT-eMCtK--X86sw"
+STOP_PATIENCE = 30
+START_PATIENCE = 90
+
+
+class JvmBroker(Broker):
+    way = "jvm"
+
+    def __init__(self) -> None:
+        self._java, self._libs = jars.java(), jars.libs()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: Watcher | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="vtj-producer-kafka-"))
+        atexit.register(self.close)
+        try:
+            self.bootstrap = f"127.0.0.1:{free_port()}"
+            controller = f"127.0.0.1:{free_port()}"
+            settings = SETTINGS | {
+                "log.dirs": str(self._folder / "data"),
+                "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
+                "controller.quorum.voters": f"1@{controller}",
+            }
+            self._properties = self._folder / "server.properties"
+            self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+            self._format()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self) -> None:
+        with (self._folder / "broker.log").open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal is for the tests, which then close the broker.
+            self._process = subprocess.Popen(
+                self._command("kafka.Kafka", str(self._properties)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._watcher = Watcher('kill -9 -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
+        process = self._process
+        if not answers(self.bootstrap, START_PATIENCE, lambda: process.poll() is None):
+            tail = (self._folder / "broker.log").read_text(errors="replace").splitlines()[-20:]
+            raise NoKafka("the broker did not start; its last words:\n" + "\n".join(tail))
+
+    def stop(self) -> None:
+        self._signal(signal.SIGTERM)
+        self._wait()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._wait()
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise RuntimeError("the broker is down")
+        os.killpg(self._process.pid, number)
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        self._process.wait(STOP_PATIENCE)
+        self._process = None
+        if self._watcher is not None:
+            self._watcher.dismiss()
+            self._watcher = None
+
+    def _format(self) -> None:
+        storage = ["format", "--cluster-id", CLUSTER_ID, "--config", str(self._properties)]
+        done = subprocess.run(
+            self._command("kafka.tools.StorageTool", *storage), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise NoKafka(f"the broker's storage could not be formatted: {done.stderr.strip()[-500:]}")
+
+    def _command(self, main: str, *arguments: str) -> list[str]:
+        options = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOG4J}"]
+        return [self._java, *options, "-cp", f"{self._libs}/*", main, *arguments]

@@ -1,0 +1,3 @@
+from tests.contract.converting import convert
+
+__all__ = ["convert"]

@@ -1,0 +1,225 @@
+"""Opening a shard: older incarnations are fenced first, and then the cursor is the last one that was committed."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+from aiokafka.errors import ProducerFenced
+from confluent_kafka import Producer
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+
+from producer.errors import CursorUnreadable, Doubt, KafkaRefused, StepDown
+from producer.kafka.publisher import Shard
+from tests.broker import Broker
+from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, places
+from tests.integration.pages import encoded
+
+pytestmark = pytest.mark.kafka
+
+
+@contextmanager
+def transaction(deployment: Deployment, value: bytes = b"{}", key: bytes = b"other/0") -> Iterator[Producer]:
+    """An open transaction of a stranger that has written to the shard of our cursor."""
+    stranger = Producer(
+        {"bootstrap.servers": deployment.bootstrap, "transactional.id": f"{deployment.prefix}-stranger", "log_level": 0}
+    )
+    stranger.init_transactions(SOON)
+    stranger.begin_transaction()
+    names = deployment.names
+    stranger.produce(names.cursor_topic, value, key, names.shard)
+    assert stranger.flush(SOON) == 0
+    yield stranger
+
+
+async def begun_at(deployment: Deployment, cursor: int) -> Deployment:
+    """A feed that begins there."""
+    async with deployment.create_topics().publisher().open() as shard:
+        assert shard.cursor is None
+        await shard.begin(cursor)
+    return deployment
+
+
+async def reopened(deployment: Deployment) -> int | None:
+    async with deployment.publisher().open() as shard:
+        return shard.cursor
+
+
+async def test_a_shard_opens_where_the_last_commit_left_it(deployment: Deployment, persons: list[str]) -> None:
+    await begun_at(deployment, 7)
+    assert await reopened(deployment) == 7
+    async with deployment.publisher().open() as shard:
+        await shard.commit([encoded(deployment, 7, 9, change(persons[0])), encoded(deployment, 9, 12)])
+        assert shard.cursor == 12
+    assert await reopened(deployment) == 12
+    assert places(await deployment.entries()) == [(None, 7), (7, 12)]
+    assert places(await deployment.entries("cursor")) == [(None, 7), (7, 12)]
+
+
+async def test_a_tail_of_markers_and_aborted_data_is_passed(deployment: Deployment) -> None:
+    deployment.create_topics()
+    with transaction(deployment) as stranger:
+        stranger.abort_transaction(SOON)
+    assert await reopened(deployment) is None  # nothing but aborted data and markers
+    async with deployment.publisher().open() as shard:
+        await shard.begin(5)
+    with transaction(deployment) as stranger:
+        stranger.abort_transaction(SOON)
+    assert await reopened(deployment) == 5
+
+
+async def test_an_open_transaction_of_a_stranger_hides_no_commit_of_ours(
+    deployment: Deployment, persons: list[str]
+) -> None:
+    """It holds the last stable offset before our own last record; an older cursor would double the changes."""
+    await begun_at(deployment, 100)
+    async with deployment.publisher().open() as shard:
+        with transaction(deployment) as stranger:
+            await shard.commit([encoded(deployment, 100, 200, change(persons[0]))])
+    with pytest.raises(Doubt, match="reading the cursor: no end within 2 s"):
+        await reopened(deployment.but(VTJ_KAFKA__COMMIT_TIMEOUT="2"))
+    opening = asyncio.ensure_future(reopened(deployment))
+    await asyncio.to_thread(stranger.abort_transaction, SOON)
+    assert await opening == 200
+
+
+async def test_who_opens_a_shard_fences_the_one_before(deployment: Deployment, persons: list[str]) -> None:
+    """And only then reads the cursor: the older one may be just before its commit."""
+    await begun_at(deployment, 1)
+    page = encoded(deployment, 1, 2, change(persons[0]))
+    async with deployment.publisher(instance="older").open() as older:
+        at_commit, go_on = asyncio.Event(), asyncio.Event()
+        _hold_commit(older, at_commit, go_on)
+        committing = asyncio.ensure_future(older.commit([page]))
+        async with asyncio.timeout(SOON):
+            await at_commit.wait()
+        async with deployment.publisher(instance="younger").open() as younger:
+            assert younger.cursor == 1
+            go_on.set()
+            with pytest.raises(StepDown):
+                await committing
+            await younger.commit([page])
+    assert [entry["instance"] for entry in await deployment.entries()] == ["test", "younger"]
+    assert len(await deployment.events()) == 1
+    assert deployment.nothing_open()
+
+
+async def test_who_is_fenced_before_its_cursor_is_written_says_so_once(
+    deployment: Deployment, persons: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiokafka fails futures that nobody asks about, and asyncio would write a stack trace for each of them."""
+    await begun_at(deployment, 1)
+
+    async def work() -> None:
+        async with deployment.publisher().open() as older:
+            send = older._producer.send
+
+            async def overtaken(*arguments: Any, **options: Any) -> Any:
+                older._producer.send = send
+                assert await reopened(deployment) == 1
+                return await send(*arguments, **options)
+
+            older._producer.send = overtaken
+            await older.commit([encoded(deployment, 1, 2, *map(change, persons))])
+
+    failed = await asyncio.gather(work(), return_exceptions=True)
+    assert [type(error) for error in failed] == [StepDown]
+    del failed  # it holds on to all that was in use
+    for _ in range(3):
+        gc.collect()
+        await asyncio.sleep(0)
+    assert "never retrieved" not in caplog.text
+    assert await deployment.events() == []
+
+
+def _hold_commit(shard: Shard, reached: asyncio.Event, go_on: asyncio.Event) -> None:
+    producer = shard._producer
+    commit = producer.commit_transaction
+
+    async def held() -> None:
+        reached.set()
+        await go_on.wait()
+        await commit()
+
+    producer.commit_transaction = held
+
+
+async def test_what_an_older_incarnation_sent_late_is_refused(
+    frail_broker: Broker, prefix: str, persons: list[str]
+) -> None:
+    """It could land where nothing ends its transaction, and hold every reader there, or be committed with our next.
+
+    The broker's own check of late batches is off: it has gaps, as while a broker restarts.
+    """
+    deployment = await begun_at(Deployment(frail_broker.bootstrap, prefix), 1)
+    page = encoded(deployment, 1, 2, change(persons[0]))
+    async with verification_off(deployment), deployment.publisher().open() as older:
+        await older.commit([page])
+        producer = older._producer
+        [slot] = [slot for slot in producer._txn_manager._sequence_numbers if slot.topic == deployment.topic(KOTIKUNTA)]
+        async with deployment.publisher().open() as younger:
+            assert younger.cursor == 2
+            await producer.begin_transaction()
+            producer._txn_manager._txn_partitions.add(slot)  # as if it had been added before
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=b"", value=b"late")
+            late = await producer.send_batch(batch, slot.topic, partition=slot.partition)
+            with pytest.raises(ProducerFenced):
+                await late
+        assert deployment.nothing_open()
+
+
+@asynccontextmanager
+async def verification_off(deployment: Deployment) -> AsyncIterator[None]:
+    def switch(value: str) -> None:
+        admin = deployment.admin
+        name = "transaction.partition.verification.enable"
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.BROKER, "1", incremental_configs=[entry])
+        for done in admin.incremental_alter_configs([resource]).values():
+            done.result(SOON)
+
+    await asyncio.to_thread(switch, "false")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(switch, "true")
+
+
+async def test_a_shard_that_went_elsewhere_meanwhile_is_let_go(deployment: Deployment) -> None:
+    with pytest.raises(StepDown, match="went to another instance"):
+        async with deployment.create_topics().publisher(still_ours=lambda: False).open():
+            pytest.fail("opened")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b'{"version": 2, "cursor": 5, "surprise": true}', "written by a newer release"),
+        (b"\x00rubbish", "not one of this program"),
+        (b'{"version": 1, "cursor": 5}', "not one of this program"),
+        (b"[]", "not one of this program"),
+    ],
+    ids=["newer", "rubbish", "lacking", "list"],
+)
+async def test_a_cursor_record_that_cannot_be_trusted_stops(deployment: Deployment, value: bytes, said: str) -> None:
+    await begun_at(deployment, 5)
+    with transaction(deployment, value, deployment.names.key) as stranger:
+        stranger.commit_transaction(SOON)
+    before = await deployment.committed()
+    with pytest.raises(CursorUnreadable, match=said):
+        await reopened(deployment)
+    assert await deployment.committed() == before
+
+
+async def test_a_timeout_that_the_broker_does_not_grant_names_the_setting(deployment: Deployment) -> None:
+    settings = deployment.create_topics().settings.kafka.model_copy(update={"transaction_timeout": 1000.0})
+    publisher = deployment.publisher()
+    publisher._settings = settings
+    with pytest.raises(KafkaRefused) as refused:
+        async with publisher.open():
+            pytest.fail("opened")
+    assert "VTJ_KAFKA__TRANSACTION_TIMEOUT" in refused.value.hint

@@ -1,0 +1,149 @@
+"""A broker that freezes, restarts or dies: the service goes on, or ends when told; nothing is lost or doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from producer.errors import Doubt
+from producer.kafka.ownership import membership
+from producer.sandbox import Sandbox
+from tests.broker import Broker
+from tests.integration.deployment import Deployment, Ended, Instance, change, until
+from tests.integration.pages import encoded
+
+pytestmark = pytest.mark.kafka
+
+PROMISED = 5.0  # s, from SIGTERM to the end
+RECOVERS = 90.0
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Twenty pages now, and the next as soon as they are asked for."""
+    async with Sandbox(persons=200, history=2000, page_size=100) as running:
+        yield running
+
+
+@asynccontextmanager
+async def frozen(broker: Broker) -> AsyncIterator[None]:
+    broker.pause()
+    try:
+        yield
+    finally:
+        broker.resume()
+
+
+@asynccontextmanager
+async def down(broker: Broker) -> AsyncIterator[None]:
+    await asyncio.to_thread(broker.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(broker.start)
+
+
+def feed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
+    """One that is quick to give up on a broker."""
+    return Deployment(broker.bootstrap, prefix, sandbox.url).but(
+        VTJ_SCHEDULE__INTERVAL="1",
+        VTJ_KAFKA__TRANSACTION_EVENTS="500",
+        VTJ_KAFKA__TRANSACTION_TIMEOUT="5",
+        VTJ_KAFKA__SESSION_TIMEOUT="6",
+        VTJ_KAFKA__COMMIT_TIMEOUT="3",
+    )
+
+
+async def caught_up(running: Instance, sandbox: Sandbox) -> None:
+    last = sandbox.state()["last"]
+    await running.says(f"committed cursor {last}:", patience=RECOVERS)
+
+
+def assert_well_ended(ended: Ended) -> None:
+    assert ended.code == 0, ended.err
+    assert ended.seconds < PROMISED
+    for trace in ("Traceback", "never retrieved", "Unclosed", "was destroyed"):
+        assert trace not in ended.err
+
+
+async def assert_sound(deployment: Deployment, changes: int | None = None) -> None:
+    await until(deployment.nothing_open, "the end of the transaction", RECOVERS)
+    verdict = await deployment.audit()
+    assert verdict.sound, verdict
+    assert changes is None or verdict.changes == changes
+
+
+async def test_catching_up_goes_on_after_an_outage_and_sigterm_is_heard_in_it(
+    frail_broker: Broker, prefix: str, sandbox: Sandbox
+) -> None:
+    staying = await feed(frail_broker, prefix, sandbox).apply_topics()
+    leaving = await feed(frail_broker, f"{prefix}-leaving", sandbox).apply_topics()
+    async with staying.start("run") as stays:
+        async with leaving.start("run") as leaves:
+            await asyncio.gather(stays.says("more to come"), leaves.says("more to come"))
+            async with down(frail_broker):
+                left = await leaves.stop()
+        await caught_up(stays, sandbox)
+        ended = await stays.stop()
+    assert_well_ended(left)
+    await assert_sound(leaving)
+    assert_well_ended(ended)
+    await assert_sound(staying, changes=2000)
+
+
+async def test_catching_up_goes_on_after_a_freeze(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
+    deployment = await feed(frail_broker, prefix, sandbox).apply_topics()
+    async with deployment.start("run") as running:
+        await running.says("more to come")
+        async with frozen(frail_broker):
+            await running.says("beginning again at the stored cursor")
+        await caught_up(running, sandbox)
+        ended = await running.stop()
+    assert_well_ended(ended)
+    await assert_sound(deployment, changes=2000)
+
+
+async def test_sigterm_is_heard_while_the_broker_is_frozen(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
+    deployment = await feed(frail_broker, prefix, sandbox).apply_topics()
+    async with deployment.start("run") as running:
+        await running.says("more to come")
+        async with frozen(frail_broker):
+            ended = await running.stop()
+    assert_well_ended(ended)
+    await assert_sound(deployment)
+
+
+async def test_a_frozen_broker_ends_the_start_in_time(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
+    async with frozen(frail_broker):
+        ended = await feed(frail_broker, prefix, sandbox).run("run", patience=20)
+    assert ended.code == 8
+    assert "no end within 3 s" in ended.err
+    assert "Is Kafka up and reachable" in ended.err
+
+
+async def test_an_outage_leaves_no_task_behind(frail_broker: Broker, prefix: str, persons: list[str]) -> None:
+    """Every one would poll and reconnect for ever, one more set with every outage."""
+    deployment = Deployment(frail_broker.bootstrap, prefix).create_topics().but(VTJ_KAFKA__COMMIT_TIMEOUT="2")
+    names = deployment.names
+    before = asyncio.all_tasks()
+
+    async def release() -> None:
+        pass
+
+    async with AsyncExitStack() as freezing:
+        async with membership(
+            deployment.settings.kafka, "test", group=names.group, topic=names.cursor_topic, release=release
+        ) as member:
+            while not member.shards:
+                member.changed.clear()
+                await member.changed.wait()
+            await freezing.enter_async_context(frozen(frail_broker))
+        assert asyncio.all_tasks() == before
+    async with AsyncExitStack() as freezing:
+        async with deployment.publisher().open() as shard:
+            await shard.begin(1)
+            await freezing.enter_async_context(frozen(frail_broker))
+            with pytest.raises(Doubt):
+                await shard.commit([encoded(deployment, 1, 2, *map(change, persons))])
+        assert asyncio.all_tasks() == before

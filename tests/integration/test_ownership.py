@@ -1,0 +1,163 @@
+"""Several instances of one feed: one works, the others wait and take over, and they never fight."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from producer.kafka.ownership import membership
+from producer.sandbox import Sandbox
+from tests.broker import Broker
+from tests.integration.deployment import SOON, Deployment, Ended, Instance, until
+
+pytestmark = pytest.mark.kafka
+
+TAKES_OVER, HANDS_OVER, ENDS = 15.0, 3.0, 5.0  # promised (s)
+OPENED, COMMITTED, FENCED = "opened at cursor", "committed cursor", "another instance took over"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Much to catch up with, and ten new changes every second."""
+    async with Sandbox(persons=300, history=1500, page_size=100, changes_per_day=864_000) as running:
+        yield running
+
+
+@pytest.fixture
+async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
+    deployment = Deployment(broker.bootstrap, prefix, sandbox.url)
+    await deployment.apply_topics()
+    return deployment.but(VTJ_SCHEDULE__INTERVAL="1", VTJ_KAFKA__TRANSACTION_EVENTS="1000")
+
+
+def holds(instance: Instance, shard: int) -> bool:
+    """Whether the coordinator's last word gives the shard to the instance."""
+    words = re.findall(r"shards: (.*)", instance.log)
+    return bool(words) and str(shard) in words[-1].split(", ")
+
+
+@asynccontextmanager
+async def pair(deployment: Deployment) -> AsyncIterator[tuple[Instance, Instance]]:
+    """Two instances: the one that works, and the one that waits."""
+    shard = deployment.names.shard
+    async with AsyncExitStack() as running:
+        one = await running.enter_async_context(deployment.start("run"))
+        await one.says(COMMITTED)
+        two = await running.enter_async_context(deployment.start("run"))
+        await two.says("shards: ")
+        await until(lambda: holds(one, shard) != holds(two, shard), "one holder of the shard")
+        worker, waiter = (one, two) if holds(one, shard) else (two, one)
+        await worker.says(COMMITTED, worker.log.count(COMMITTED) + 1)
+        assert holds(worker, shard)
+        yield worker, waiter
+
+
+async def assert_sound(deployment: Deployment, *ended: Ended) -> None:
+    for one in ended:
+        assert one.code == 0, one.err
+        assert one.seconds < ENDS
+        assert "Traceback" not in one.err
+        assert "never retrieved" not in one.err
+    verdict = await deployment.audit()
+    assert verdict.sound, verdict
+    assert verdict.changes > 0
+
+
+async def test_one_waits_and_takes_over_when_the_other_dies(fed: Deployment) -> None:
+    async with pair(fed) as (worker, waiter):
+        worker.signal(signal.SIGKILL)
+        await waiter.says(OPENED, waiter.log.count(OPENED) + 1, TAKES_OVER)
+        await waiter.says(COMMITTED, waiter.log.count(COMMITTED) + 1)
+        ended = await waiter.stop()
+    assert FENCED not in ended.err
+    await assert_sound(fed, ended)
+
+
+async def test_one_waits_and_takes_over_when_the_other_leaves(fed: Deployment) -> None:
+    async with pair(fed) as (worker, waiter):
+        worker.signal(signal.SIGTERM)
+        await waiter.says(OPENED, waiter.log.count(OPENED) + 1, HANDS_OVER)
+        left = await worker.end()
+        await waiter.says(COMMITTED, waiter.log.count(COMMITTED) + 1)
+        ended = await waiter.stop()
+    assert FENCED not in left.err + ended.err
+    await assert_sound(fed, left, ended)
+
+
+async def test_who_waits_may_leave_at_any_time(fed: Deployment) -> None:
+    async with pair(fed) as (worker, waiter):
+        left = await waiter.stop()
+        await worker.says(COMMITTED, worker.log.count(COMMITTED) + 1)
+        ended = await worker.stop()
+    assert FENCED not in left.err + ended.err
+    await assert_sound(fed, left, ended)
+
+
+async def test_who_slept_through_its_replacement_commits_nothing_and_does_not_fight(
+    fed: Deployment, sandbox: Sandbox
+) -> None:
+    """Stopped for longer than the session, and then let run again, in the middle of catching up."""
+    async with pair(fed) as (worker, waiter):
+        sandbox.grow(4_000)
+        await worker.says("more to come", worker.log.count("more to come") + 1)
+        worker.signal(signal.SIGSTOP)
+        before = len(worker.log)
+        await waiter.says(OPENED, waiter.log.count(OPENED) + 1, TAKES_OVER)
+        await waiter.says(COMMITTED, waiter.log.count(COMMITTED) + 1)
+        opened = {instance: instance.log.count(OPENED) for instance in (worker, waiter)}
+        worker.signal(signal.SIGCONT)
+        shard = fed.names.shard
+        await until(lambda: worker.log.count("shards: ") > worker.log[:before].count("shards: ") + 1, "its return")
+        await until(lambda: holds(worker, shard) != holds(waiter, shard), "one holder of the shard")
+        holder = worker if holds(worker, shard) else waiter
+        await holder.says(COMMITTED, holder.log.count(COMMITTED) + 2)
+        woken = worker.log[before:]
+        assert COMMITTED not in woken.partition(OPENED)[0]
+        # Its return is one rebalance, after which each may have opened the shard again, and one fencing at most.
+        assert worker.log.count(OPENED) - opened[worker] + waiter.log.count(OPENED) - opened[waiter] <= 2
+        assert FENCED not in waiter.log
+        assert worker.log.count(FENCED) <= 1
+        ends = await asyncio.gather(worker.stop(), waiter.stop())
+    await assert_sound(fed, *ends)
+
+
+async def test_once_leaves_a_running_instance_alone_and_outlives_a_dead_one(fed: Deployment) -> None:
+    patient = fed.but(VTJ_KAFKA__SESSION_TIMEOUT="6", VTJ_SCHEDULE__INTERVAL="3600")
+    async with patient.start("run") as running:
+        await running.says("event(s)")
+        await until(lambda: "more to come" not in running.log.splitlines()[-1], "the end of catching up")
+        before = await fed.committed()
+        once = await patient.run("run", "--once")
+        assert once.code == 75, once.err
+        assert "Another instance works on this feed" in once.err
+        assert await fed.committed() == before
+        assert running.log.count(OPENED) == 1
+        running.signal(signal.SIGKILL)
+        once = await patient.run("run", "--once")
+    await assert_sound(fed, Ended(once.code, once.out, once.err, 0))
+
+
+async def test_two_that_run_once_at_the_same_time_commit_everything_once(fed: Deployment) -> None:
+    hasty = fed.but(VTJ_KAFKA__SESSION_TIMEOUT="6")
+    ends = await asyncio.gather(hasty.run("run", "--once"), hasty.run("run", "--once"))
+    assert sorted(one.code for one in ends) in ([0, 0], [0, 75]), "\n".join(one.err for one in ends)
+    await assert_sound(fed)
+
+
+async def test_who_joins_before_the_topic_is_known_everywhere_gets_its_shards_soon(deployment: Deployment) -> None:
+    names = deployment.names
+
+    async def release() -> None:
+        pass
+
+    async with membership(
+        deployment.settings.kafka, "test", group=names.group, topic=names.cursor_topic, release=release
+    ) as member:
+        async with asyncio.timeout(SOON):
+            await member.changed.wait()
+        assert member.shards == frozenset()
+        deployment.create_topics()
+        await until(lambda: member.shards == frozenset(range(12)), "the shards")

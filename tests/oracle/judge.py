@@ -1,0 +1,181 @@
+"""The judgement: what upstream told against what stands in the topics."""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from .content import Content
+from .events import Commit, Found, Position, decode_commits, decode_events, decode_positions, where
+from .ledger import judge_commits
+from .reading import Stored
+from .schemas import Schemas
+from .upstream import DEAD, Change, Expected, expect, fed
+from .verdict import Verdict
+
+Person = tuple[str, bytes | None]  # topic, key
+Pairs = dict[Expected, Found]
+
+
+def judge(
+    changes: Sequence[Change], stored: Sequence[Stored], prefix: str, *, persons: frozenset[str] | None = None
+) -> Verdict:
+    """Compare. stored: of each partition in the order of offsets. persons: whom the feed follows; None: all."""
+    verdict = Verdict()
+    schemas = Schemas.load()
+    data = [one for one in stored if one.topic not in ("cursor", "ledger")]
+    found = decode_events(data, schemas, verdict)
+    positions = decode_positions((one for one in stored if one.topic == "cursor"), verdict)
+    commits = decode_commits((one for one in stored if one.topic == "ledger"), prefix, verdict)
+    verdict.events, verdict.commits = len(data), len(commits)
+
+    buckets = {one.key for one in commits} | {one.key for one in positions}
+    if len(buckets) > 1:
+        raise ValueError("the oracle knows feeds of one bucket only")
+    start, verdict.cursor = _reach(changes, commits, positions, verdict)
+    passed, expected = _expected(changes, start, verdict.cursor, persons, schemas.groups)
+    verdict.changes = len(passed)
+    pairs = _pair(expected, found, verdict)
+    _judge_order(pairs, verdict)
+    _judge_places(pairs, {one.cursor for one in commits}, verdict)
+    _judge_owners(found, buckets, verdict)
+    judge_commits(commits, positions, passed, expected, pairs, verdict)
+    return verdict
+
+
+def _reach(
+    changes: Sequence[Change], commits: Sequence[Commit], positions: Sequence[Position], verdict: Verdict
+) -> tuple[int, int | None]:
+    """Where the feed began, and the last committed cursor: changes between them must be there."""
+    if not positions:
+        return 0, None
+    first = commits[0] if commits else positions[0]
+    start = first.cursor if first.previous is None else first.previous
+    cursor = positions[-1].cursor
+    if cursor != start and cursor not in {change.kirjausavain for change in changes}:
+        verdict.find("ahead", f"{positions[-1].at}: no change has this kirjausavain")
+    return start, cursor
+
+
+def _expected(
+    changes: Sequence[Change],
+    start: int,
+    cursor: int | None,
+    persons: frozenset[str] | None,
+    groups: frozenset[str],
+) -> tuple[list[Change], list[Expected]]:
+    """The changes that the cursor has passed, and what must be there for them."""
+    passed, expected, ordinal = [], [], 0
+    for index, change in fed(changes, persons):
+        if cursor is not None and start < change.kirjausavain <= cursor:
+            passed.append(change)
+            more, ordinal = expect(index, change, ordinal, groups)
+            expected += more
+    return passed, expected
+
+
+def _by_person(items: Iterable[Found]) -> dict[Person, list[Found]]:
+    grouped: dict[Person, list[Found]] = defaultdict(list)
+    for item in items:
+        grouped[item.stored.topic, item.stored.key].append(item)
+    return grouped
+
+
+def _pair(expected: Sequence[Expected], found: Sequence[Found], verdict: Verdict) -> Pairs:
+    """Find for everything expected the record that holds it: by content, person by person and topic by topic."""
+    awaited: dict[Person, dict[Content, deque[Expected]]] = defaultdict(lambda: defaultdict(deque))
+    for item in expected:
+        awaited[item.topic, item.key][item.content].append(item)
+    told = {person: set(contents) for person, contents in awaited.items()}
+    pairs: Pairs = {}
+    strays: list[Found] = []
+    seen: set[tuple[object, ...]] = set()
+    for person, records in _by_person(found).items():
+        for one in records:
+            waiting = awaited[person].get(one.content) if one.content is not None else None
+            if one.identity in seen:
+                verdict.find("doubled", f"{where(one.stored)} repeats a place upstream")
+            elif waiting:
+                pairs[waiting.popleft()] = one
+            elif one.content is not None and one.content in told.get(person, ()):
+                verdict.find("doubled", f"{where(one.stored)} repeats a content more often than it was told")
+            else:
+                strays.append(one)
+            seen.add(one.identity)
+    _pair_by_place([item for item in expected if item not in pairs], strays, pairs, verdict)
+    for item in expected:
+        if item not in pairs:
+            verdict.find("lost", f"change {item.index}: nothing in {item.topic}")
+    return pairs
+
+
+def _pair_by_place(missing: Sequence[Expected], strays: Sequence[Found], pairs: Pairs, verdict: Verdict) -> None:
+    """What has no counterpart by content may have one by its place: a dead letter that was cut, or damage."""
+    bases = _bases(pairs)
+    by_place = {(item.ordinal, item.key): item for item in missing}
+    for one in strays:
+        base = bases.get(one.cursor, _end(pairs, one.cursor))
+        item = by_place.get((base + one.position, one.stored.key))
+        cut = one.content is None
+        if item is None or item in pairs or not (cut or item.topic == one.stored.topic):
+            verdict.find("orphans", f"{where(one.stored)}: not told, or not passed by the cursor")
+            continue
+        pairs[item] = one
+        if not cut:
+            verdict.find("wrong", f"change {item.index}: other content at {where(one.stored)}")
+
+
+def _bases(pairs: Pairs) -> dict[int, int]:
+    """Page → the ordinal of its position 0, as most of its events say."""
+    votes: dict[int, Counter[int]] = defaultdict(Counter)
+    for item, one in pairs.items():
+        votes[one.cursor][item.ordinal - one.position] += 1
+    return {page: counts.most_common(1)[0][0] for page, counts in votes.items()}
+
+
+def _end(pairs: Pairs, page: int) -> int:
+    """The ordinal after the pages before this one."""
+    return max((item.ordinal + 1 for item, one in pairs.items() if one.cursor < page), default=0)
+
+
+def _judge_order(pairs: Pairs, verdict: Verdict) -> None:
+    """Per person and topic, upstream's order is the order of offsets."""
+    ordinals = {one: item.ordinal for item, one in pairs.items()}
+    for records in _by_person(ordinals).values():
+        records.sort(key=lambda one: (one.stored.partition, one.stored.offset))
+        for before, one in pairwise(records):
+            if one.place < before.place or ordinals[one] < ordinals[before]:
+                verdict.find("out_of_order", f"{where(one.stored)} belongs before offset {before.stored.offset}")
+
+
+def _judge_places(pairs: Pairs, cursors: set[int], verdict: Verdict) -> None:
+    """The cursor and the position that an event carries, and the record that it says it belongs to."""
+    bases = _bases(pairs)
+    pages = sorted(cursors | {one.cursor for one in pairs.values()})
+    records: dict[int, set[str]] = defaultdict(set)
+    for item, one in pairs.items():
+        page = bisect_left(pages, item.kirjausavain)
+        if page == len(pages) or pages[page] != one.cursor:
+            verdict.find("wrong", f"change {item.index}: not of the page that {where(one.stored)} names")
+        elif item.ordinal - one.position != bases[one.cursor]:
+            verdict.find("wrong", f"change {item.index}: not at the position that {where(one.stored)} names")
+        if one.record_id is not None:
+            records[item.index].add(one.record_id)
+    for index, ids in records.items():
+        if len(ids) > 1:
+            verdict.find("wrong", f"change {index}: its events have {len(ids)} recordIds")
+
+
+def _judge_owners(found: Sequence[Found], keys: set[bytes | None], verdict: Verdict) -> None:
+    """All is of the one feed, no header names a person, and a person has one partition in every topic."""
+    lies: dict[bytes | None, set[int]] = defaultdict(set)
+    for one in found:
+        if f"{one.feed}/{one.bucket}".encode() not in keys:
+            verdict.find("wrong", f"{where(one.stored)} is of a feed or bucket without cursor")
+        if one.stored.key and any(one.stored.key in value for _, value in one.stored.headers):
+            verdict.find("wrong", f"{where(one.stored)} has a header that names the person")
+        if one.stored.topic != DEAD:
+            lies[one.stored.key].add(one.stored.partition)
+    for partitions in lies.values():
+        if len(partitions) > 1:
+            verdict.find("wrong", f"a person lies in partitions {sorted(partitions)} of the topics of changes")

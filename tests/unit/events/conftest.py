@@ -1,0 +1,3 @@
+from tests.unit.events.pages import convert
+
+__all__ = ["convert"]

@@ -1,0 +1,344 @@
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+import producer.cli.config as command
+from producer.config import Settings, Upstream, load
+from producer.config.manual import markdown
+from producer.config.reference import settings
+from producer.errors import SettingsError
+
+SECRET = "hunter2-of-the-test"
+MANUAL = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def wrong(environ: Mapping[str, str] | None = None, file: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(file, environ or {})
+    assert caught.value.__context__ is None, "pydantic's and TOML's errors hold what was put in"
+    assert caught.value.hint
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def toml(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "vtj.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def account(**more: str) -> dict[str, str]:
+    return {
+        f"VTJ_UPSTREAM__{name}": value for name, value in {"USERNAME": "tunnus", "PASSWORD": SECRET, **more}.items()
+    }
+
+
+def test_nothing_given() -> None:
+    loaded = load(None, {})
+    assert loaded.settings == Settings()
+    assert set(loaded.origins.values()) == {"default"}
+    assert list(loaded.origins) == [setting.name for setting in settings()]
+
+
+def test_the_names_that_people_script() -> None:
+    fixed = """URL USERNAME PASSWORD CA_FILE CLIENT_CERT_FILE CLIENT_KEY_FILE PERSONS_FILE START XROAD__CLIENT"""
+    names = {f"VTJ_UPSTREAM__{name}" for name in fixed.split()} | {
+        "VTJ_KAFKA__BOOTSTRAP_SERVERS",
+        "VTJ_TOPICS__PREFIX",
+        "VTJ_FEED__NAME",
+        "VTJ_SCHEDULE__INTERVAL",
+    }
+    assert names <= {setting.env for setting in settings()}
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = toml(tmp_path, '[upstream]\nurl = "https://file.example"\nmax_response = 2048\n[feed]\nname = "file"\n')
+    loaded = load(path, {"VTJ_FEED__NAME": "environment", "VTJ_SCHEDULE__INTERVAL": "1.5", "HOME": "/root"})
+    assert loaded.settings.feed.name == "environment"
+    assert loaded.settings.upstream.url == "https://file.example"
+    assert loaded.settings.upstream.max_response == 2048
+    assert loaded.settings.schedule.interval == 1.5
+    assert loaded.origins["feed.name"] == "environment VTJ_FEED__NAME"
+    assert loaded.origins["upstream.url"] == f"file {path}"
+    assert loaded.origins["topics.prefix"] == "default"
+
+
+def test_an_empty_variable_is_unset() -> None:
+    loaded = load(None, {"VTJ_UPSTREAM__URL": "", "VTJ_FEED__NAME": ""})
+    assert (loaded.settings.upstream.url, loaded.settings.feed.name) == (None, "vtj")
+    assert loaded.origins["feed.name"] == "default"
+
+
+def test_every_example_is_valid(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text(SECRET)
+    examples = {setting.env: setting.example for setting in settings()}
+    for name in ("VTJ_UPSTREAM__PASSWORD", "VTJ_REGISTRY__PASSWORD", "VTJ_REGISTRY__TOKEN"):
+        del examples[name]  # it stands in its file
+        examples[f"{name}_FILE"] = str(password)
+    del examples["VTJ_REGISTRY__TOKEN_FILE"]  # an account or a token
+    examples["VTJ_UPSTREAM__HEADERS"] = examples["VTJ_UPSTREAM__HEADERS"].replace("…", "key")
+    assert load(None, examples).settings.upstream.start == "today"
+
+
+def test_every_setting_has_a_meaning() -> None:
+    for setting in settings():
+        assert setting.meaning.endswith("."), setting.name
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        (
+            {"VTJ_UPSTREAM_URL": "x"},
+            "VTJ_UPSTREAM_URL in the environment is no setting; did you mean VTJ_UPSTREAM__URL?",
+        ),
+        ({"vtj_feed__name": "x"}, "vtj_feed__name in the environment is no setting; did you mean VTJ_FEED__NAME?"),
+        ({"VTJ_QQQQ": "x"}, "VTJ_QQQQ in the environment is no setting."),
+        (
+            {"VTJ_SCHEDULE__INTERVAL": "0"},
+            "VTJ_SCHEDULE__INTERVAL (from the environment) must be greater than or equal to 1, "
+            "for example VTJ_SCHEDULE__INTERVAL=3600",
+        ),
+        ({"VTJ_SCHEDULE__INTERVAL": "often"}, "must be a valid number, for example"),
+        ({"VTJ_SCHEDULE__INTERVAL": "inf"}, "must be a finite number, for example"),
+        ({"VTJ_TOPICS__PARTITIONS": "1.5"}, "must be a valid integer, for example VTJ_TOPICS__PARTITIONS=6"),
+        ({"VTJ_TOPICS__PREFIX": "a.b"}, "lower-case letters, digits and -"),
+        ({"VTJ_LOG__LEVEL": "loud"}, "must be 'debug', 'info', 'warning' or 'error', for example VTJ_LOG__LEVEL=info"),
+        ({"VTJ_UPSTREAM__URL": "example.fi"}, "must begin with https:// or http://"),
+        ({"VTJ_UPSTREAM__URL": "https://"}, "must begin with https:// or http://"),
+        ({"VTJ_UPSTREAM__URL": "https://a b.fi"}, "must begin with https:// or http://"),
+        ({"VTJ_UPSTREAM__URL": "https://a.fi:port"}, "must begin with https:// or http://"),
+        ({"VTJ_UPSTREAM__URL": "https://a.fi/api/v1"}, "must be the part before /api/v1"),
+        ({"VTJ_UPSTREAM__URL": "https://a.fi/r1/FI/GOV"}, "must be the part before /api/v1"),
+        ({"VTJ_UPSTREAM__URL": f"https://u:{SECRET}@a.fi"}, "must not carry an account"),
+        ({"VTJ_UPSTREAM__URL": "https://a.fi?x=1"}, "without ? and #"),
+        ({"VTJ_UPSTREAM__START": "tomorrow"}, "must be today, a date (yyyy-MM-dd) or a cursor"),
+        ({"VTJ_UPSTREAM__START": "2026-02-30"}, "must be today, a date (yyyy-MM-dd) or a cursor"),
+        ({"VTJ_UPSTREAM__START": "2026-W45-1"}, "must be today, a date (yyyy-MM-dd) or a cursor"),
+        ({"VTJ_UPSTREAM__START": str(2**63)}, "must be today, a date (yyyy-MM-dd) or a cursor"),
+        ({"VTJ_UPSTREAM__START": "-1"}, "must be today, a date (yyyy-MM-dd) or a cursor"),
+        ({"VTJ_UPSTREAM__XROAD__CLIENT": "FI-TEST/MUN"}, "must be instance/class/code/subsystem"),
+        ({"VTJ_UPSTREAM__XROAD__CLIENT": "FI/MUN/1/ä"}, "must be instance/class/code/subsystem"),
+        ({"VTJ_UPSTREAM__AUTH_HEADER": "X Y"}, "must be a header name"),
+        ({"VTJ_UPSTREAM__HEADERS": "X: 1"}, "must be a JSON object, for example VTJ_UPSTREAM__HEADERS='{"),
+        ({"VTJ_UPSTREAM__HEADERS": '["X"]'}, "must be a JSON object"),
+        ({"VTJ_UPSTREAM__HEADERS": '{"X": 1}'}, "VTJ_UPSTREAM__HEADERS (from the environment) must be a valid string"),
+        ({"VTJ_UPSTREAM__HEADERS": '{"X Y": "1"}'}, "names that HTTP allows"),
+        ({"VTJ_UPSTREAM__HEADERS": '{"X": "1\\r\\nY: 2"}'}, "printable ASCII"),
+        ({"VTJ_UPSTREAM__HEADERS": '{"content-type": "x"}'}, "must leave content-type to the program"),
+        ({"VTJ_UPSTREAM__HEADERS": '{"X-A": "1", "x-a": "2"}'}, "must name each header once"),
+        ({"VTJ_UPSTREAM__USERNAME": "u"}, "VTJ_UPSTREAM__USERNAME is set, but not VTJ_UPSTREAM__PASSWORD"),
+        ({"VTJ_UPSTREAM__PASSWORD": SECRET}, "VTJ_UPSTREAM__PASSWORD is set, but not VTJ_UPSTREAM__USERNAME"),
+        (account(USERNAME="a:b"), "must not hold a colon"),
+        (account(HEADERS='{"authorization": "x"}'), "name the same header"),
+        ({"VTJ_REGISTRY__URL": f"https://u:{SECRET}@a.fi"}, "must not carry an account"),
+        ({"VTJ_REGISTRY__USERNAME": "u"}, "VTJ_REGISTRY__USERNAME is set, but not VTJ_REGISTRY__PASSWORD"),
+        ({"VTJ_REGISTRY__CLIENT_KEY_FILE": "k"}, "but not VTJ_REGISTRY__CLIENT_CERT_FILE"),
+        ({"VTJ_REGISTRY__TOKEN": "a b"}, "VTJ_REGISTRY__TOKEN must be printable ASCII"),
+        ({"VTJ_REGISTRY__SUBJECTS": "both"}, "must be 'topic' or 'record', for example VTJ_REGISTRY__SUBJECTS=topic"),
+        ({"VTJ_REGISTRY__AUTO_REGISTER": "perhaps"}, "for example VTJ_REGISTRY__AUTO_REGISTER=true"),
+        (
+            {"VTJ_REGISTRY__USERNAME": "u", "VTJ_REGISTRY__PASSWORD": SECRET, "VTJ_REGISTRY__TOKEN": SECRET},
+            "VTJ_REGISTRY__USERNAME and VTJ_REGISTRY__TOKEN are both set: keep one.",
+        ),
+        ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka"}, "must be host:port, several separated by commas"),
+        ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka:abc"}, "must be host:port, several separated by commas"),
+        ({"VTJ_UPSTREAM__CLIENT_CERT_FILE": "c"}, "CLIENT_CERT_FILE is set, but not VTJ_UPSTREAM__CLIENT_KEY_FILE"),
+        ({"VTJ_UPSTREAM__CLIENT_KEY_FILE": "k"}, "CLIENT_KEY_FILE is set, but not VTJ_UPSTREAM__CLIENT_CERT_FILE"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(environ: dict[str, str], sentence: str) -> None:
+    message = wrong(environ)
+    assert sentence in message
+    assert "\n" not in message
+    assert SECRET not in message
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    message = wrong({"VTJ_SCHEDULE__INTERVAL": "x", "VTJ_TOPICS__PREFIX": "X"})
+    assert [line.split(" ")[0] for line in message.splitlines()] == ["VTJ_TOPICS__PREFIX", "VTJ_SCHEDULE__INTERVAL"]
+
+
+@pytest.mark.parametrize("value", ["today", "2026-11-01", "0", "5446623423", str(2**63 - 1)])
+def test_where_a_feed_may_start(value: str) -> None:
+    assert load(None, {"VTJ_UPSTREAM__START": value}).settings.upstream.start == value
+
+
+@pytest.mark.parametrize("value", ["2026-11-01", "5446623423", '"today"'])
+def test_toml_has_dates_and_numbers_of_its_own(tmp_path: Path, value: str) -> None:
+    loaded = load(toml(tmp_path, f"[upstream]\nstart = {value}"), {})
+    assert loaded.settings.upstream.start == value.strip('"')
+
+
+def test_the_root_without_its_last_slash() -> None:
+    assert load(None, {"VTJ_UPSTREAM__URL": "https://a.fi/vtj/"}).settings.upstream.url == "https://a.fi/vtj"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[upstream]\nurll = 1", "upstream.urll in {path} is no setting; did you mean upstream.url?"),
+        ("[qqqq]\nx = 1", "qqqq in {path} is no setting."),
+        ("upstream = 1", "upstream in {path} is a section, and needs settings of its own."),
+        ("[upstream]\nxroad = 1", "upstream.xroad in {path} is a section, and needs settings of its own."),
+        ("[schedule]\ninterval = true", "VTJ_SCHEDULE__INTERVAL (from file {path}) must be a number"),
+        ("[topics]\nprefix = 1", "VTJ_TOPICS__PREFIX (from file {path}) must be a valid string"),
+        ("[upstream]\nstart = 2026-11-01T00:00:00", "VTJ_UPSTREAM__START (from file {path}) must be today"),
+        ("[upstream]\npassword_file = 1", "VTJ_UPSTREAM__PASSWORD_FILE (from file {path}) must be a path, for example"),
+        (f'[upstream]\npassword = "{SECRET}', "The settings file {path} is not TOML (at"),
+        (f"[upstream]\npassword = {SECRET}", "The settings file {path} is not TOML (at line 2, column 12)"),
+    ],
+)
+def test_what_is_wrong_in_a_file(tmp_path: Path, text: str, sentence: str) -> None:
+    path = toml(tmp_path, text)
+    message = wrong(file=path)
+    assert sentence.format(path=path) in message
+    assert SECRET not in message
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "cannot be read: No such file" in wrong(file=tmp_path / "absent.toml")
+    path = tmp_path / "latin.toml"
+    path.write_bytes("x = 'ä'".encode("latin-1"))
+    assert "is not UTF-8" in wrong(file=path)
+
+
+def test_headers_as_a_table(tmp_path: Path) -> None:
+    loaded = load(toml(tmp_path, '[upstream.headers]\nX-API-KEY = "k"'), {})
+    assert loaded.settings.upstream.headers == {"X-API-KEY": SecretStr("k")}
+
+
+def password_file(tmp_path: Path, content: bytes) -> dict[str, str]:
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    return {"VTJ_UPSTREAM__USERNAME": "tunnus", "VTJ_UPSTREAM__PASSWORD_FILE": str(path)}
+
+
+@pytest.mark.parametrize("content", ["päss wörd", "päss wörd\n", "päss wörd\r\nmore\n", "\ufeffpäss wörd"])
+def test_a_password_in_a_file(tmp_path: Path, content: str) -> None:
+    loaded = load(None, password_file(tmp_path, content.encode()))
+    assert loaded.settings.upstream.password == SecretStr("päss wörd")
+    assert loaded.origins["upstream.password"] == f"secret file {tmp_path / 'password'}"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(b"", "empty first line"), (b"\nx", "empty first line"), (b"\xff", "is not UTF-8")]
+)
+def test_a_password_file_that_holds_none(tmp_path: Path, content: bytes, sentence: str) -> None:
+    assert sentence in wrong(password_file(tmp_path, content))
+
+
+def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "absent"
+    message = wrong({"VTJ_UPSTREAM__USERNAME": "tunnus", "VTJ_UPSTREAM__PASSWORD_FILE": str(path)})
+    assert message == (
+        f"The file {path} that VTJ_UPSTREAM__PASSWORD_FILE names cannot be read: No such file or directory."
+    )
+
+
+def test_a_token_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    loaded = load(None, {"VTJ_REGISTRY__TOKEN_FILE": str(tmp_path / "token"), "VTJ_REGISTRY__URL": "https://a.fi/v7/"})
+    assert loaded.settings.registry.token == SecretStr(SECRET)
+    assert loaded.settings.registry.url == "https://a.fi/v7"
+
+
+def test_a_password_in_both_ways(tmp_path: Path) -> None:
+    message = wrong(password_file(tmp_path, b"x") | {"VTJ_UPSTREAM__PASSWORD": SECRET})
+    assert "are both set: keep one" in message
+    assert SECRET not in message
+
+
+def test_what_kubernetes_adds_for_a_service_of_our_name() -> None:
+    link = {
+        "VTJ_PRODUCER_SERVICE_HOST": "10.0.0.1",
+        "VTJ_PRODUCER_SERVICE_PORT": "8080",
+        "VTJ_PRODUCER_SERVICE_PORT_HTTP_METRICS": "8080",
+        "VTJ_PRODUCER_PORT": "tcp://10.0.0.1:8080",
+        "VTJ_PRODUCER_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "VTJ_PRODUCER_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "VTJ_SERVICE_HOST": "10.0.0.1",
+    }
+    assert load(None, link) == load(None, {})
+
+
+def test_what_a_command_needs() -> None:
+    loaded = load(None, {"VTJ_UPSTREAM__URL": "https://a.fi"})
+    loaded.require("upstream.url")
+    with pytest.raises(SettingsError) as caught:
+        loaded.require("upstream.url", "kafka.bootstrap_servers")
+    assert str(caught.value) == (
+        "VTJ_KAFKA__BOOTSTRAP_SERVERS must be set, for example VTJ_KAFKA__BOOTSTRAP_SERVERS=localhost:9092"
+    )
+
+
+def test_a_section_made_by_hand_is_checked_and_tells_no_secret() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Upstream(password=SecretStr(SECRET), url=f"x{SECRET}")
+    assert SECRET not in str(caught.value)
+    assert SECRET not in repr(Upstream(username="tunnus", password=SecretStr(SECRET)))
+
+
+def test_the_manual_is_up_to_date() -> None:
+    written = MANUAL.read_text("utf-8")
+    assert written == markdown(), "run: python -m producer.config.manual > docs/configuration.md"
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    for name, value in account(HEADERS=json.dumps({"X-API-KEY": SECRET}), MAX_RESPONSE="2048").items():
+        monkeypatch.setenv(name, value)
+    return argparse.Namespace(config=toml(tmp_path, '[feed]\nname = "town"'), json=False)
+
+
+def test_config_in_lines(shown: argparse.Namespace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run(shown) == 0
+    out = capsys.readouterr().out
+    assert "VTJ_UPSTREAM__MAX_RESPONSE = 2048 bytes  [environment VTJ_UPSTREAM__MAX_RESPONSE]\n" in out
+    assert "VTJ_UPSTREAM__PASSWORD = ********  [environment VTJ_UPSTREAM__PASSWORD]\n" in out
+    assert "VTJ_UPSTREAM__HEADERS = X-API-KEY: ********  [" in out
+    assert "VTJ_UPSTREAM__URL = (unset)  [default]\n" in out
+    assert f"VTJ_FEED__NAME = town  [file {shown.config}]\n" in out
+    for setting in settings():
+        assert f"\n    {setting.meaning}\n" in out
+    assert SECRET not in out
+
+
+def test_config_as_json(shown: argparse.Namespace, capsys: pytest.CaptureFixture[str]) -> None:
+    shown.json = True
+    assert command.run(shown) == 0
+    out = capsys.readouterr().out
+    told = json.loads(out)
+    assert list(told) == [setting.name for setting in settings()]
+    assert told["upstream.max_response"]["value"] == 2048
+    assert told["upstream.max_response"]["origin"] == "environment VTJ_UPSTREAM__MAX_RESPONSE"
+    assert told["upstream.url"]["value"] is None
+    assert told["upstream.headers"]["value"] == {"X-API-KEY": "********"}
+    assert SECRET not in out
+
+
+def test_config_in_a_terminal(
+    shown: argparse.Namespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert command.run(shown) == 0
+    out = capsys.readouterr().out
+    for setting in settings():
+        assert setting.env in out
+    assert "2048 bytes" in out
+    assert SECRET not in out
+
+
+def test_loading_is_cheap() -> None:
+    """Start-up counts: neither the network's libraries nor the terminal's come along."""
+    code = "import sys, producer.config; print(*{'aiohttp', 'asyncio', 'rich', 'pydantic_settings'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
