@@ -33,10 +33,25 @@ async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
     return deployment.but(VTJ_SCHEDULE__INTERVAL="1", VTJ_KAFKA__TRANSACTION_EVENTS="1000")
 
 
-def holds(instance: Instance, shard: int) -> bool:
-    """Whether the coordinator's last word gives the shard to the instance."""
+def shards(instance: Instance) -> set[str]:
+    """What the coordinator's last word gives to the instance."""
     words = re.findall(r"shards: (.*)", instance.log)
-    return bool(words) and str(shard) in words[-1].split(", ")
+    return set(words[-1].split(", ")) - {"none"} if words else set()
+
+
+def holds(instance: Instance, shard: int) -> bool:
+    return str(shard) in shards(instance)
+
+
+async def settled(one: Instance, two: Instance) -> None:
+    """Both have heard the word that shares all shards out: in the middle of a rebalance they have heard different ones."""
+    everything = {str(shard) for shard in range(12)}
+
+    def shared() -> bool:
+        left, right = shards(one), shards(two)
+        return bool(left) and bool(right) and not left & right and left | right == everything
+
+    await until(shared, "the shards shared out")
 
 
 @asynccontextmanager
@@ -47,8 +62,7 @@ async def pair(deployment: Deployment) -> AsyncIterator[tuple[Instance, Instance
         one = await running.enter_async_context(deployment.start("run"))
         await one.says(COMMITTED)
         two = await running.enter_async_context(deployment.start("run"))
-        await two.says("shards: ")
-        await until(lambda: holds(one, shard) != holds(two, shard), "one holder of the shard")
+        await settled(one, two)
         worker, waiter = (one, two) if holds(one, shard) else (two, one)
         await worker.says(COMMITTED, worker.log.count(COMMITTED) + 1)
         assert holds(worker, shard)
@@ -111,7 +125,7 @@ async def test_who_slept_through_its_replacement_commits_nothing_and_does_not_fi
         worker.signal(signal.SIGCONT)
         shard = fed.names.shard
         await until(lambda: worker.log.count("shards: ") > worker.log[:before].count("shards: ") + 1, "its return")
-        await until(lambda: holds(worker, shard) != holds(waiter, shard), "one holder of the shard")
+        await settled(worker, waiter)
         holder = worker if holds(worker, shard) else waiter
         await holder.says(COMMITTED, holder.log.count(COMMITTED) + 2)
         woken = worker.log[before:]
