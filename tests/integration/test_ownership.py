@@ -44,7 +44,7 @@ def holds(instance: Instance, shard: int) -> bool:
 
 
 async def settled(one: Instance, two: Instance) -> None:
-    """Both have heard the word that shares all shards out: in the middle of a rebalance they have heard different ones."""
+    """Both have heard the word that shares all shards out: amid a rebalance they have heard different ones."""
     everything = {str(shard) for shard in range(12)}
 
     def shared() -> bool:
