@@ -8,7 +8,7 @@ goes for `registry` and `own_registry`: tests/registry/discovery.py.
 import itertools
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -33,6 +33,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"Kafka: {used}")
     if used := config.stash.get(_registry_used, None):
         terminalreporter.write_line(f"Schema registry: {used}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the brokers of a failed test said last stands with its failure."""
+    report = yield
+    if report.failed and report.when == "call":
+        for name, fixture in getattr(item, "funcargs", {}).items():
+            if isinstance(fixture, Broker):
+                report.sections.append((f"{name}'s last words", fixture.log(200)))
+    return report
 
 
 @pytest.fixture(scope="session")

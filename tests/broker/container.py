@@ -92,6 +92,9 @@ class DockerBroker(Broker):
     def resume(self) -> None:
         self._docker.unpause()
 
+    def log(self, lines: int) -> str:
+        return str(self._docker.logs(tail=lines).decode(errors="replace"))
+
     def close(self) -> None:
         container, self._container = self._container, None
         if container is not None:
@@ -103,8 +106,7 @@ class DockerBroker(Broker):
 
     def _await(self) -> None:
         if not answers(self.bootstrap, START_PATIENCE, self._lives):
-            tail = self._docker.logs(tail=20).decode(errors="replace")
-            raise NoKafka(f"the broker did not start; its last words:\n{tail}")
+            raise NoKafka(f"the broker did not start; its last words:\n{self.log(20)}")
 
     def _lives(self) -> bool:
         self._docker.reload()

@@ -80,6 +80,10 @@ class Broker(ABC):
         """Thaw."""
 
     @abstractmethod
+    def log(self, lines: int) -> str:
+        """Its last words; none of a broker whose log is not ours to read."""
+
+    @abstractmethod
     def close(self) -> None:
         """End for good and remove the data. May be called again."""
 

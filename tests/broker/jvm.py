@@ -57,8 +57,7 @@ class JvmBroker(Broker):
         self._watcher = Watcher('kill -9 -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
         process = self._process
         if not answers(self.bootstrap, START_PATIENCE, lambda: process.poll() is None):
-            tail = (self._folder / "broker.log").read_text(errors="replace").splitlines()[-20:]
-            raise NoKafka("the broker did not start; its last words:\n" + "\n".join(tail))
+            raise NoKafka(f"the broker did not start; its last words:\n{self.log(20)}")
 
     def stop(self) -> None:
         self._signal(signal.SIGTERM)
@@ -73,6 +72,9 @@ class JvmBroker(Broker):
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def log(self, lines: int) -> str:
+        return "\n".join((self._folder / "broker.log").read_text(errors="replace").splitlines()[-lines:])
 
     def close(self) -> None:
         if self._process is not None:

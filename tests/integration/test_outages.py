@@ -67,11 +67,25 @@ def assert_well_ended(ended: Ended) -> None:
         assert trace not in ended.err
 
 
-async def assert_sound(deployment: Deployment, changes: int | None = None) -> None:
+async def assert_sound(deployment: Deployment) -> None:
+    """Nothing lost, nothing doubled of the whole history, and no reader held."""
     await until(deployment.nothing_open, "the end of the transaction", RECOVERS)
     verdict = await deployment.audit()
     assert verdict.sound, verdict
-    assert changes is None or verdict.changes == changes
+    assert verdict.changes == 2000
+
+
+async def assert_goes_on(deployment: Deployment, sandbox: Sandbox) -> None:
+    """Where it ended in an outage.
+
+    Only the next start is sure to end what was then on its way: a batch can reach the broker behind the markers of
+    its own transaction.
+    """
+    async with deployment.start("run") as running:
+        await caught_up(running, sandbox)
+        ended = await running.stop()
+    assert_well_ended(ended)
+    await assert_sound(deployment)
 
 
 async def test_catching_up_goes_on_after_an_outage_and_sigterm_is_heard_in_it(
@@ -86,10 +100,10 @@ async def test_catching_up_goes_on_after_an_outage_and_sigterm_is_heard_in_it(
                 left = await leaves.stop()
         await caught_up(stays, sandbox)
         ended = await stays.stop()
-    assert_well_ended(left)
-    await assert_sound(leaving)
     assert_well_ended(ended)
-    await assert_sound(staying, changes=2000)
+    await assert_sound(staying)
+    assert_well_ended(left)
+    await assert_goes_on(leaving, sandbox)
 
 
 async def test_catching_up_goes_on_after_a_freeze(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
@@ -101,7 +115,7 @@ async def test_catching_up_goes_on_after_a_freeze(frail_broker: Broker, prefix: 
         await caught_up(running, sandbox)
         ended = await running.stop()
     assert_well_ended(ended)
-    await assert_sound(deployment, changes=2000)
+    await assert_sound(deployment)
 
 
 async def test_sigterm_is_heard_while_the_broker_is_frozen(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
@@ -111,7 +125,7 @@ async def test_sigterm_is_heard_while_the_broker_is_frozen(frail_broker: Broker,
         async with frozen(frail_broker):
             ended = await running.stop()
     assert_well_ended(ended)
-    await assert_sound(deployment)
+    await assert_goes_on(deployment, sandbox)
 
 
 async def test_a_frozen_broker_ends_the_start_in_time(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
