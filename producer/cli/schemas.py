@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from producer.config import Settings
-    from producer.events.groups import Catalogue, Group
+    from producer.events.groups import Catalogue
     from producer.registry.client import Registry
     from producer.registry.subjects import Finding
 
@@ -47,7 +47,7 @@ def _list(args: argparse.Namespace) -> int:
     catalogue, prefix = Catalogue.load(), load(args.config).settings.topics.prefix
     rows = []
     for group in (*catalogue.groups.values(), catalogue.unmapped):
-        own = _record(group)
+        own = group.own
         rows.append(
             {
                 "group": group.tietoryhma or None,
@@ -76,13 +76,6 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _record(group: "Group") -> dict[str, Any]:
-    """The group's own record, as its file has it."""
-    (data,) = (field for field in group.schema["fields"] if field["name"] == "data")
-    record: dict[str, Any] = data["type"][1]
-    return record
-
-
 def _show(args: argparse.Namespace) -> int:
     from producer.events.groups import Catalogue
 
@@ -107,7 +100,7 @@ def _check(args: argparse.Namespace) -> int:
 
     checked = check(args.folder)
     for fault in checked.faults:
-        print(fault)
+        print(f"{fault.path}{f' {fault.field}' if fault.field else ''}: {fault.what}\n  → {fault.cure}")
     print(f"{checked.groups} data groups, {checked.releases} release(s) before: {len(checked.faults)} fault(s).")
     return 1 if checked.faults else 0
 

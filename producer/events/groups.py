@@ -7,7 +7,8 @@
     schemas/avro/dead-letter.avsc
 
 The published schema of a group is the envelope with the group's record in the place of Group, the envelope's own
-record renamed to `<Group>Event`, and every shared record written out where it is first used.
+record renamed to `<Group>Event`, and every shared record written out where it is first used. What one file must hold:
+avsc.py.
 """
 
 import json
@@ -19,9 +20,9 @@ from typing import Any, Final, Self
 
 from fastavro.schema import SchemaParseException, parse_schema
 
-import producer
-from producer.errors import SettingsError
-from producer.events.fit import COMMON
+from producer.events import avsc
+from producer.events.files import Fault, Report, beside, stop
+from producer.events.files import folder as schemas
 from producer.events.shapes import Named, Record, Schema, SchemaFault, record_shape
 
 EVENT: Final = "fi.vtj.event.Event"
@@ -29,9 +30,9 @@ GROUP: Final = "fi.vtj.group.Group"
 UNMAPPED: Final = "fi.vtj.group.Unmapped"
 DEAD_LETTER: Final = "fi.vtj.event.DeadLetter"
 
-PII: Final = {"identifying", "contact", "family", "special", "none"}
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEBAB: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_BASIS: Final = {EVENT: "event.avsc", UNMAPPED: "unmapped.avsc", DEAD_LETTER: "dead-letter.avsc"}
+_NOTHING: Final[Schema] = {"type": "record", "name": "Nothing", "namespace": "fi.vtj", "doc": "", "fields": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,13 @@ class Group:
     suffix: str  # last part of the topic's name, kebab case
     schema: Schema = field(repr=False)  # as published: self-contained
     envelope: Record = field(repr=False)
+
+    @property
+    def own(self) -> Schema:
+        """The group's own record as its file has it, with the records that it refers to written out."""
+        (data,) = (one for one in self.schema["fields"] if one["name"] == "data")
+        own: Schema = data["type"][1]
+        return own
 
     @property
     def record(self) -> Record:
@@ -61,32 +69,59 @@ class Catalogue:
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
         """Read the schemas of the installed package, or of `folder`. Raises SettingsError, which names the file."""
-        folder = folder or folder_of_schemas()
-        named: dict[str, Schema] = {}
-        groups: dict[str, tuple[Path, str]] = {}
-        paths = [folder / "event.avsc", folder / "unmapped.avsc", folder / "dead-letter.avsc"]
-        paths += [*sorted(folder.glob("types/*.avsc")), *sorted(folder.glob("groups/*.avsc"))]
+        catalogue = cls.read(folder or schemas("avro"), stop)
+        assert catalogue is not None
+        return catalogue
+
+    @classmethod
+    def read(cls, folder: Path, report: Report) -> Self | None:
+        """What is sound of the schemas; None when the envelope is not. All faults are reported."""
+        codesets = {path.stem for path in beside(folder, "codesets").glob("*.json")}
+        basis = {name: folder / file for name, file in _BASIS.items()}
+        named: dict[str, Schema] = {GROUP: _NOTHING}
         origin: dict[str, Path] = {}
-        for path in paths:
-            schema = _read(path)
+        groups: dict[str, str] = {}
+        for path in [*basis.values(), *sorted(folder.glob("types/*.avsc")), *sorted(folder.glob("groups/*.avsc"))]:
+            schema = avsc.read(path, codesets, report)
+            if schema is None:
+                if path.parent.name == "types":  # what refers to it is not wrong for that
+                    named.setdefault(f"fi.vtj.type.{path.stem.title().replace('-', '')}", _NOTHING)
+                continue
             name = f"{schema['namespace']}.{schema['name']}"
-            if name in named:
-                raise _fault(path, f"{name} is defined in {origin[name].name} already")
+            if name in origin:
+                what = f"{name} is defined in {origin[name].name} already"
+                report(Fault(path, what, "Give the record a name of its own."))
+                continue
             named[name], origin[name] = schema, path
-            if path.parent.name == "groups":
-                tietoryhma = _tietoryhma(path, schema)
+            if path.parent.name == "groups" and (tietoryhma := _tietoryhma(path, schema, report)):
                 if tietoryhma in groups:
-                    raise _fault(path, f"{tietoryhma} has the file {groups[tietoryhma][0].name} already")
-                groups[tietoryhma] = (path, name)
-        for name, expected in ((EVENT, 0), (UNMAPPED, 1), (DEAD_LETTER, 2)):
-            if name not in named:
-                raise _fault(paths[expected], f"it must define {name}")
+                    what = f"tietoryhma {tietoryhma} has the file {origin[groups[tietoryhma]].name} already"
+                    report(Fault(path, what, "Keep one of the two."))
+                    continue
+                groups[tietoryhma] = name
+        for name in basis.keys() - origin.keys():
+            report(Fault(basis[name], f"it must define {name}", "Take the file from the last release."))
+        odd = {path for name, path in origin.items() if not _fields_are_known(path, name, named, report)}
+        if not basis.keys() <= origin.keys() or odd & {*basis.values()}:
+            return None
+
+        def group(tietoryhma: str, name: str) -> Group | None:
+            path = origin[name]
+            try:
+                return _group(tietoryhma, path.stem, name, named)
+            except (SchemaFault, SchemaParseException, KeyError, TypeError, ValueError) as error:
+                if not odd:  # else the cause has been told
+                    what = f"{type(error).__name__} {error}"
+                    report(Fault(path, what, "Correct the file, or event.avsc around it."))
+                return None
+
+        found = {tietoryhma: group(tietoryhma, name) for tietoryhma, name in sorted(groups.items())}
+        unmapped = group("", UNMAPPED)
+        if unmapped is None:
+            return None
         return cls(
-            groups={
-                tietoryhma: _group(path, tietoryhma, path.stem, name, named)
-                for tietoryhma, (path, name) in sorted(groups.items())
-            },
-            unmapped=_group(origin[UNMAPPED], "", "unmapped", UNMAPPED, named),
+            groups={tietoryhma: one for tietoryhma, one in found.items() if one},
+            unmapped=unmapped,
             dead_letter=_compose(DEAD_LETTER, named, set()),
             dead_letter_shape=record_shape(DEAD_LETTER, named),
         )
@@ -100,69 +135,40 @@ def change_topic(prefix: str, group: Group) -> str:
     return f"{prefix}.change.{group.suffix}"
 
 
-def folder_of_schemas() -> Path:
-    """The installed package's, or the checkout's."""
-    package = Path(producer.__file__).parent
-    for folder in (package / "schemas" / "avro", package.parent / "schemas" / "avro"):
-        if (folder / "event.avsc").is_file():
-            return folder
-    raise SettingsError(
-        f"no schemas beside the package {package}", hint="install vtj-producer again: the schemas belong to it"
-    )
-
-
-def _fault(path: Path, cause: object) -> SettingsError:
-    return SettingsError(f"schema {path}: {cause}", hint="correct the file; schemas/README.md says what it must hold")
-
-
-def _read(path: Path) -> Schema:
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _fault(path, error) from None
-    if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
-        raise _fault(path, "it must hold one record")
-    for member in ("name", "namespace", "doc"):
-        if not isinstance(schema.get(member), str):
-            raise _fault(path, f"{member} is missing")
-    names: set[str] = set()
-    for at, one in enumerate(schema["fields"]):
-        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or "type" not in one:
-            raise _fault(path, f"field {at} lacks name or type")
-        name = one["name"]
-        if not _NAME.fullmatch(name) or name in names | COMMON:
-            raise _fault(path, f"{name!r} is no name for a field, is there twice, or belongs to the envelope")
-        names.add(name)
-        if path.parent.name in ("groups", "types"):
-            if not isinstance(one["type"], list) or one["type"][:1] != ["null"] or one.get("default", "") is not None:
-                raise _fault(path, f"{name} must be nullable with the default null: upstream leaves fields out")
-            if "doc" not in one or one.get("pii") not in PII:
-                raise _fault(path, f"{name} needs doc, and pii out of {', '.join(sorted(PII))}")
-    return schema
-
-
-def _tietoryhma(path: Path, schema: Schema) -> str:
+def _tietoryhma(path: Path, schema: Schema, report: Report) -> str | None:
     """Upstream's name of a group."""
     tietoryhma = schema.get("tietoryhma")
     if not isinstance(tietoryhma, str) or not tietoryhma:
-        raise _fault(path, "tietoryhma, upstream's name of the group, is missing")
+        report(Fault(path, "tietoryhma is missing", "Give upstream's name of the group."))
+        return None
     if not _KEBAB.fullmatch(path.stem) or path.stem == "unmapped":
-        raise _fault(path, "the file's name becomes a topic's: lower case, digits and single hyphens, not unmapped")
+        cure = "Name it in lower case, with digits and single hyphens, and not unmapped."
+        report(Fault(path, "the file's name becomes a topic's, and this cannot", cure))
+        return None
     return tietoryhma
 
 
-def _group(path: Path, tietoryhma: str, suffix: str, name: str, named: Named) -> Group:
+def _fields_are_known(path: Path, name: str, named: Named, report: Report) -> bool:
+    """Whether the encoder knows the types of a record's own fields. Records inside it are looked at by themselves."""
+    known, hollow = True, dict.fromkeys(named, _NOTHING)
+    for one in named[name]["fields"]:
+        try:
+            record_shape(name, {**hollow, name: {**named[name], "fields": [one]}})
+        except (SchemaFault, KeyError, TypeError) as error:
+            report(Fault(path, str(error), "Use the types that schemas/README.md names.", one["name"]))
+            known = False
+    return known
+
+
+def _group(tietoryhma: str, suffix: str, name: str, named: Named) -> Group:
     event = f"{named[name]['name']}Event"
     own = {**named, GROUP: named[name]}
     # A reference to Group is one to the group's record: the envelope is written before any group is known.
     envelope = json.loads(json.dumps(named[EVENT]).replace(f'"{GROUP}"', json.dumps(name)))
     own[EVENT] = {**envelope, "name": event}
-    try:
-        schema = _compose(EVENT, own, set())
-        parse_schema(schema)
-        return Group(tietoryhma, suffix, schema, record_shape(EVENT, own))
-    except (SchemaFault, SchemaParseException, KeyError, TypeError, ValueError) as error:
-        raise _fault(path, f"{type(error).__name__} {error}") from None
+    schema = _compose(EVENT, own, set())
+    parse_schema(schema)
+    return Group(tietoryhma, suffix, schema, record_shape(EVENT, own))
 
 
 def _compose(name: str, named: Named, written: set[str]) -> Schema:

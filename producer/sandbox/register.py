@@ -7,7 +7,7 @@ they are needed and do not depend on who asked first. Shapes of the groups: VTJ-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from producer.sandbox.dice import Dice
 from producer.sandbox.hetu import building_code, identity
@@ -23,6 +23,8 @@ from producer.sandbox.tables import (
 )
 
 Group = dict[str, Any]
+
+_PLACES: Final = {kind: at for at, kind in enumerate(ORDER)}
 
 
 @lru_cache(maxsize=50_000)  # dates are shared by persons: most of what a register weighs
@@ -145,8 +147,8 @@ class Person:
         return "KUOLINPAIVA" in self.groups
 
     def ordered(self) -> Iterator[Group]:
-        for kind in ORDER:
-            yield from self.groups.get(kind, ())
+        for kind in sorted(self.groups, key=place):
+            yield from self.groups[kind]
 
 
 class Register:
@@ -157,6 +159,7 @@ class Register:
         self.size = size
         self.censored = censored
         self.deaths = 0
+        self.turns = 0  # of the kinds of further.py
         self._persons: dict[int, Person] = {}
         self._serials = size  # the next code to give
         self._by_code = {identity(seed, index)[0]: index for index in range(size)}
@@ -197,7 +200,7 @@ class Register:
         groups = list(person.ordered())
         if self.censored and person.protected:
             plain = [group for group in groups if group["tietoryhma"] not in PROTECTED]
-            groups = sorted(plain + withheld(), key=lambda group: ORDER.index(group["tietoryhma"]))
+            groups = sorted(plain + withheld(), key=lambda group: place(group["tietoryhma"]))
         if kinds is not None:
             groups = [group for group in groups if group["tietoryhma"] in kinds]
         return {"henkilotunnus": person.code, "tietoryhmat": groups}
@@ -212,6 +215,11 @@ class Register:
             else group
             for group in groups
         ]
+
+
+def place(kind: str) -> int:
+    """Of a kind among the others in an answer; those that have not been seen there stand last."""
+    return _PLACES.get(kind, len(_PLACES))
 
 
 def withhold(kind: str, **fields: Any) -> Group:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from datetime import date, timedelta
 from typing import Any, Final
 
+from producer.sandbox import further
 from producer.sandbox.dice import Dice
 from producer.sandbox.register import Group, Home, Person, Register, bilingual, home, pv, withhold
 from producer.sandbox.tables import KUNTA_CODES, MUNICIPALITIES, PROTECTED, SURNAMES
@@ -126,8 +127,11 @@ def death(person: Person, day: date, dice: Dice, register: Register) -> Story:
     day_of_death = pv(when) if exact else pv(when.replace(day=1), "KUUKAUSI")
     died = person.put("KUOLINPAIVA", kuollut=True, kuolinpv=day_of_death)
     if not undone:
+        declared = []
+        if register.deaths % 8 == 0:  # nobody was found
+            declared = [person.put("KUOLLEEKSIJULISTAMISPAIVA", kuollut=True, kuolleeksijulistamispv=pv(day))]
         register.deaths += 1
-        yield [marked(died, "LISATTY")]
+        yield [marked(group, "LISATTY") for group in (died, *declared)]
         return
     person.busy = True
     yield [marked(died, "LISATTY")]
@@ -206,6 +210,25 @@ def marital_status(person: Person, day: date, dice: Dice, register: Register) ->
     yield [marked(person.put("SIVIILISAATY", siviilisaaty=now), "MUUTETTU")]
 
 
+def further_groups(person: Person, day: date, dice: Dice, register: Register) -> Story:
+    """Two or three of the kinds that no other story tells of, in their turn; what the person has is told once more."""
+    if person.dead:
+        return
+    groups = []
+    for _ in range(2 + dice.below(2)):
+        kind = further.kinds()[register.turns % len(further.kinds())]
+        register.turns += 1
+        if person.groups.get(kind.tietoryhma):
+            groups.append(marked(person.one(kind.tietoryhma), "LISATIETO"))
+        else:
+            # Dice of its own: a field or code that is added to the data changes this kind of group alone.
+            own = Dice(register.seed, 4, register.turns)
+            other = register[(person.index + 1 + own.below(register.size)) % register.size]
+            person.groups[kind.tietoryhma] = [further.made(kind, day, own, other)]
+            groups.append(marked(person.one(kind.tietoryhma), "LISATTY"))
+    yield groups
+
+
 def unknown_group(person: Person, day: date, dice: Dice, register: Register) -> Story:
     """A group that no interface description knows; such appear without notice. Suits everybody."""
     group = person.put(
@@ -226,5 +249,5 @@ def unknown_field(person: Person, day: date, dice: Dice, register: Register) -> 
 # Weights are picked so that a record has about 2.5 groups.
 STORIES: Final[tuple[tuple[int, Teller], ...]] = (
     (25, email), (21, marital_status), (12, postal_address), (15, move), (2, cancelled_move), (8, name_change),
-    (4, death), (4, turvakielto), (3, code_corrected), (3, unknown_group), (3, unknown_field),
+    (4, death), (4, turvakielto), (3, code_corrected), (3, unknown_group), (3, unknown_field), (5, further_groups),
 )  # fmt: skip

@@ -63,8 +63,9 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | events/s | ≥ 3.5× | **{_spread(faster, "{:.1f}×")}** |
 | events/s, both with one page a transaction | | {_spread(alike, "{:.1f}×")} |
 | CPU an event: the script's by ours | | {_spread(leaner, "{:.1f}×")} |
-| encoder alone against fastavro's `schemaless_writer`, {encoding["groups"]} examples | ≥ 4× | \
-**{encoding["fastavro"] / encoding["ours"]:.1f}×** ({encoding["ours"]:.1f} against {encoding["fastavro"]:.1f} µs) |
+| encoder alone against fastavro's `schemaless_writer`, median of {encoding["groups"]} groups | ≥ 4× | \
+**{encoding["faster"]:.1f}×** (on average {encoding["ours"]:.1f} against {encoding["fastavro"]:.1f} µs) |
+| the same for the group that gains least, {encoding["slowest"][0]} | ≥ 2× | **{encoding["slowest"][1]:.1f}×** |
 
 | by itself | goal | measured |
 | --- | --- | --- |

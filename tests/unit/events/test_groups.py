@@ -11,9 +11,11 @@ from fastavro import parse_schema
 from fastavro.schema import to_parsing_canonical_form
 
 from producer.errors import SettingsError
+from producer.events.avsc import CONFIDENCE, PII, THEMES
 from producer.events.envelope import Envelope
 from producer.events.framing import SingleObject
-from producer.events.groups import PII, Catalogue
+from producer.events.groups import Catalogue
+from producer.sandbox.tables import PROTECTED
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "avro"
 CATALOGUE = Catalogue.load()
@@ -21,8 +23,8 @@ CATALOGUE = Catalogue.load()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the schemas, to be broken."""
-    return Path(shutil.copytree(SCHEMAS, tmp_path / "avro"))
+    """A copy of the schemas, code sets and examples, to be broken."""
+    return Path(shutil.copytree(SCHEMAS.parent, tmp_path / "schemas")) / "avro"
 
 
 def change(path: Path, how: Callable[[dict[str, Any]], Any]) -> None:
@@ -67,13 +69,63 @@ def test_every_field_is_described() -> None:
                 assert " / " in field["doc"], f"{path.name} {field['name']}: Finnish / English"
 
 
+def test_every_group_says_what_it_is_and_how_that_is_known() -> None:
+    for group in CATALOGUE.groups.values():
+        assert group.own["theme"] in THEMES
+        assert group.own["confidence"] in CONFIDENCE
+        assert group.own["source"]
+        assert " / " in group.own["doc"]
+        assert group.record.fields or group.own["confidence"] == "partial", "known by name alone"
+    assert {group.own["theme"] for group in CATALOGUE.groups.values()} == {*THEMES}
+    buildings = [name for name, group in CATALOGUE.groups.items() if group.own["theme"] == "rakennus"]
+    assert buildings == [name for name in CATALOGUE.groups if name.startswith("RAKENNUKSEN_")]
+
+
+def test_what_a_turvakielto_withholds_is_what_the_sandbox_withholds() -> None:
+    restricted = {
+        name: [field["name"] for field in group.own["fields"] if "restricted" in field]
+        for name, group in CATALOGUE.groups.items()
+    }
+    assert {name: sorted(fields) for name, fields in restricted.items() if fields} == {
+        name: sorted(fields) for name, fields in PROTECTED.items()
+    }
+
+
+NAME = {"name": "nimi", "type": ["null", "string"], "default": None, "doc": "Nimi / Name", "pii": "identifying"}
+NEW = {
+    "type": "record",
+    "name": "Lempinimi",
+    "namespace": "fi.vtj.group",
+    "tietoryhma": "LEMPINIMI",
+    "theme": "muut",
+    "confidence": "inferred",
+    "source": "a test",
+    "doc": "Lempinimi / Nickname",
+    "fields": [NAME],
+}
+
+
 def test_a_new_group_is_one_file(folder: Path) -> None:
-    fields = [{"name": "ammatti", "type": ["null", "string"], "default": None, "doc": "Ammatti / Occupation"}]
-    schema = {"type": "record", "name": "Ammatti", "namespace": "fi.vtj.group", "tietoryhma": "AMMATTI", "doc": "d"}
-    (folder / "groups" / "ammatti.avsc").write_text(json.dumps({**schema, "fields": [{**fields[0], "pii": "special"}]}))
+    (folder / "groups" / "lempinimi.avsc").write_text(json.dumps(NEW))
     catalogue = Catalogue.load(folder)
-    assert "vtj.change.ammatti" in catalogue.topics("vtj")
-    assert Envelope(catalogue, SingleObject(), "vtj").plans["AMMATTI"].topic == "vtj.change.ammatti"
+    assert "vtj.change.lempinimi" in catalogue.topics("vtj")
+    assert Envelope(catalogue, SingleObject(), "vtj").plans["LEMPINIMI"].topic == "vtj.change.lempinimi"
+    assert Catalogue.faults(folder) == [
+        "examples/lempinimi.json: it cannot be read: No such file or directory. Put the file there."
+    ]
+
+
+def test_our_own_schemas_have_no_fault() -> None:
+    assert Catalogue.faults() == Catalogue.faults(SCHEMAS) == []
+
+
+def test_a_release_is_read_by_itself() -> None:
+    """Beside it are neither code sets nor examples."""
+    releases = sorted((SCHEMAS.parent / "released").iterdir())
+    assert releases
+    for release in releases:
+        assert Catalogue.load(release).groups.keys() <= CATALOGUE.groups.keys()
+        assert Catalogue.faults(release) == []
 
 
 @pytest.mark.parametrize(
@@ -84,8 +136,16 @@ def test_a_new_group_is_one_file(folder: Path) -> None:
         ("groups/kotikunta.avsc", lambda s: s.update(type="enum"), "one record"),
         ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(type="string"), "kuntakoodi must be nullable"),
         ("groups/kotikunta.avsc", lambda s: s["fields"][0].pop("default"), "kuntakoodi must be nullable"),
-        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(pii="secret"), "kuntakoodi needs doc, and pii"),
-        ("groups/kotikunta.avsc", lambda s: s["fields"][0].pop("doc"), "kuntakoodi needs doc, and pii"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(pii="secret"), "kuntakoodi has pii 'secret'"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].pop("doc"), "kuntakoodi needs doc"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(doc="Kunta"), "kuntakoodi needs doc in both"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(codeset="kunnat"), "codeset 'kunnat'"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(confidence="sure"), "confidence 'sure'"),
+        ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(restricted=False), "restricted False"),
+        ("groups/kotikunta.avsc", lambda s: s.update(theme="kunta"), "theme is 'kunta'"),
+        ("groups/kotikunta.avsc", lambda s: s.pop("confidence"), "confidence is None"),
+        ("groups/kotikunta.avsc", lambda s: s.pop("source"), "source is missing"),
+        ("groups/kotikunta.avsc", lambda s: s.update(doc="Kotikunta"), "doc is missing in one language"),
         ("groups/kotikunta.avsc", lambda s: s["fields"][0].pop("name"), "field 0 lacks name or type"),
         (
             "groups/kotikunta.avsc",
@@ -147,3 +207,64 @@ def test_an_envelope_that_nothing_fills(folder: Path, how: Callable[[dict[str, A
     change(folder / "event.avsc", how)
     with pytest.raises(SettingsError, match=r"event\.avsc"):
         Envelope(Catalogue.load(folder), SingleObject(), "vtj")
+
+
+def test_every_fault_is_told_at_once(folder: Path) -> None:
+    groups = folder / "groups"
+    (groups / "lapsi.avsc").write_text('{"type": "record",')
+    (groups / "vanhempi.avsc").write_bytes((groups / "kotikunta.avsc").read_bytes())
+    change(groups / "kotikunta.avsc", lambda s: s["fields"][0].pop("doc"))
+    change(groups / "kotikunta.avsc", lambda s: s["fields"][1].update(codeset="kunnat", pii="secret"))
+    change(groups / "huoltaja.avsc", lambda s: s["fields"][1].update(type=["null", "double"]))
+    change(groups / "huoltaja.avsc", lambda s: s["fields"][2].pop("type"))
+    (folder / "types" / "henkilo.avsc").write_text("[]")
+    change(folder / "types" / "paivamaara.avsc", lambda s: s["fields"][0].update(type=["null", "float"]))
+    (folder.parent / "codesets" / "tarkkuus.json").write_text("?")
+    (folder.parent / "examples" / "sukupuoli.json").unlink()
+    change(folder.parent / "codesets" / "kunta.json", lambda s: s["codes"][0].update(de="Gemeinde"))
+    told = Catalogue.faults(folder)
+    assert [line.split(": ", 1)[0] for line in told] == [
+        "avro/types/henkilo.avsc",
+        "avro/groups/huoltaja.avsc",
+        "avro/groups/kotikunta.avsc",
+        "avro/groups/kotikunta.avsc",
+        "avro/groups/kotikunta.avsc",
+        "avro/groups/lapsi.avsc",
+        "avro/groups/vanhempi.avsc",
+        "avro/types/paivamaara.avsc",
+        "avro/groups/huoltaja.avsc",
+        "codesets/kunta.json",
+        "codesets/tarkkuus.json",
+        "examples/sukupuoli.json",
+    ]
+    everything = "\n".join(told)
+    for words in (
+        "field kuntakoodi needs doc in both languages. Write it as Finnish / English.",
+        "field kuntaanMuuttopv has pii 'secret'. Choose one of",
+        "codeset 'kunnat', which has no file. Name a file of schemas/codesets",
+        "it is not JSON: Expecting property name",
+        "fi.vtj.group.Kotikunta is defined in kotikunta.avsc already",
+        "field arvo: fi.vtj.type.Paivamaara.arvo: type 'float' is not known to the encoder",
+        "field huoltajanLaji: fi.vtj.group.Huoltaja.huoltajanLaji: type 'double'",
+    ):
+        assert words in everything
+
+
+def test_examples_are_held_against_the_schemas(folder: Path) -> None:
+    examples = folder.parent / "examples"
+    (examples / "lapsi.json").unlink()
+    (examples / "lapsi-uusi.json").write_text("{}")
+    (examples / "vanhempi.json").write_text("{}")
+    odd = {"tietoryhma": "KUOLIN", "uusi": 1, "kuollut": "x"}
+    change(examples / "kuolinpaiva.json", lambda s: s["tietoryhmat"][0].update(odd))
+    change(examples / "kotikunta.json", lambda s: s["tietoryhmat"][0].pop("kuntakoodi"))
+    told = Catalogue.faults(folder)
+    assert [line.split(". ")[0] for line in told] == [
+        "examples/kotikunta.json: field kuntakoodi is left out",
+        "examples/kuolinpaiva.json: it is no KUOLINPAIVA",
+        "examples/kuolinpaiva.json: field kuollut does not fit the schema",
+        "examples/kuolinpaiva.json: field uusi does not fit the schema",
+        "examples/lapsi.json: it cannot be read: No such file or directory",
+        "examples/vanhempi.json: it must hold one change record with one group",
+        "examples/lapsi-uusi.json: it is of no group",
+    ]

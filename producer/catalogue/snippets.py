@@ -1,0 +1,48 @@
+"""The lines that read a topic, as its page shows them: confluent-kafka, with fastavro or with its own deserializer."""
+
+from typing import Final
+
+from producer.catalogue.topics import Topic
+
+_SETTINGS: Final = """\
+settings = {
+    "bootstrap.servers": "kafka.example.fi:9092",
+    "group.id": "my-service",
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "earliest",
+}
+"""
+
+_PLAIN: Final = f"""\
+# pip install confluent-kafka fastavro
+from io import BytesIO
+from confluent_kafka import Consumer
+from fastavro import schemaless_reader
+from fastavro.schema import load_schema
+
+{_SETTINGS}
+consumer, schema = Consumer(settings), load_schema("SUFFIX.avsc")
+consumer.subscribe(["TOPIC"])
+event = schemaless_reader(BytesIO(consumer.poll(60).value()[10:]), schema, None)
+"""
+
+_REGISTRY: Final = f"""\
+# pip install 'confluent-kafka[avro,schemaregistry]'
+from confluent_kafka import Consumer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+
+{_SETTINGS}
+consumer, read = Consumer(settings), AvroDeserializer(SchemaRegistryClient({{"url": "https://registry.example.fi"}}))
+consumer.subscribe(["TOPIC"])
+event = read(consumer.poll(60).value(), None)
+"""
+
+
+def plain(topic: Topic) -> str:
+    """Without a schema registry."""
+    return _PLAIN.replace("SUFFIX", topic.suffix).replace("TOPIC", topic.name)
+
+
+def registry(topic: Topic) -> str:
+    return _REGISTRY.replace("TOPIC", topic.name)

@@ -1,0 +1,60 @@
+"""The catalogue's own words in both languages, for what the schemas say in one word."""
+
+import re
+from typing import Final
+
+from producer.catalogue.reading import Shared, Text
+
+THEMES: Final = {
+    "henkilö": Text("Henkilö", "Person"),
+    "osoitteet": Text("Osoitteet", "Addresses"),
+    "asuminen": Text("Asuminen ja kunta", "Residence and municipality"),
+    "suhteet": Text("Perhe ja muut suhteet", "Family and other relations"),
+    "kiellot": Text("Kiellot", "Prohibitions"),
+    "muut": Text("Muut tiedot", "Other data"),
+    "rakennus": Text("Rakennukset", "Buildings"),
+}
+PII: Final = {
+    "identifying": Text("yksilöivä", "identifying"),
+    "contact": Text("yhteystieto", "contact"),
+    "family": Text("perhetieto", "family"),
+    "special": Text("arkaluonteinen", "special"),
+    "none": Text("ei henkilötietoa", "not personal"),
+}
+CONFIDENCE: Final = {
+    "confirmed": Text("vahvistettu", "confirmed"),
+    "partial": Text("osittain tunnettu", "partly known"),
+    "inferred": Text("päätelty", "inferred"),
+}
+CONFIDENCE_MEANING: Final = {
+    "confirmed": Text("Nimet ja tyypit on nähty aidoissa vastauksissa.", "Names and types were seen in real answers."),
+    "partial": Text(
+        "Vain osa tunnetaan. Mitä skeema ei tunne, tulee kenttään `unmapped`; mitään ei katoa.",
+        "Only a part is known. What the schema does not know arrives in `unmapped`; nothing is lost.",
+    ),
+    "inferred": Text(
+        "Päätelty muista lähteistä. Jos todellisuus poikkeaa, arvo tulee kenttään `unmapped`.",
+        "Inferred from other sources. Where reality differs, the value arrives in `unmapped`.",
+    ),
+}
+KEY: Final = {
+    "person": Text("henkilötunnus", "personal identity code"),
+    "building": Text("pysyvä rakennustunnus, kun tietueessa on se", "permanent building id, when the record has one"),
+    "any": Text("henkilötunnus, jos se tunnetaan", "personal identity code, if it is known"),
+}
+TYPES: Final = {
+    "string": Text("teksti", "text"),
+    "int": Text("kokonaisluku", "whole number"),
+    "long": Text("kokonaisluku, 64 bittiä", "whole number, 64 bits"),
+    "boolean": Text("tosi tai epätosi", "true or false"),
+    "date": Text("päivä", "day"),
+    "timestamp-millis": Text("aikaleima (ms, UTC)", "time stamp (ms, UTC)"),
+    "uuid": Text("tunniste (UUID)", "identifier (UUID)"),
+    "enum": Text("yksi näistä", "one of these"),
+    "map": Text("nimi–teksti-pareja", "pairs of name and text"),
+}
+
+
+def record_words(one: Shared) -> Text:
+    """A shared record in words: what its doc says first."""
+    return Text(*(re.split("[;:]", said)[0].replace(said[0], said[0].lower(), 1) for said in one.doc))
