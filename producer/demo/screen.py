@@ -28,6 +28,8 @@ def line(news: News) -> str:
 def picture(news: News, where: str, note: str, width: int, height: int) -> Group:
     """One frame. Topics keep their rows, the latest events take what is left of the height."""
     rows = max(1, min(-(-len(news.topics) // COLUMNS), height - AROUND - FEWEST))
+    shown = min(len(news.topics), rows * COLUMNS)
+    fullest = f"; the fullest {shown} of {len(news.topics)}" if shown < len(news.topics) else ""
     room = max(0, height - AROUND - rows)
     latest = list(news.latest)[-room:] if room else []
     return Group(
@@ -35,7 +37,7 @@ def picture(news: News, where: str, note: str, width: int, height: int) -> Group
         Rule(style="dim"),
         _figures(news),
         Text(),
-        _line(("topics", "bold cyan"), ("  events on each, read back with read_committed", "dim")),
+        _line(("topics", "bold cyan"), (f"  events on each, read back with read_committed{fullest}", "dim")),
         _topics(news, rows),
         Text(),
         _line(("latest events", "bold cyan"), ("  synthetic persons", "dim")),

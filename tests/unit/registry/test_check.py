@@ -12,26 +12,24 @@ from typing import Any
 import pytest
 
 from producer.errors import SettingsError
-from producer.registry.check import Fault, check
+from producer.events.files import Fault
+from producer.registry.check import check
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the schemas that was released once, as 0.0.1; with two code sets."""
-    shutil.copytree(SCHEMAS / "avro", tmp_path / "avro")
-    shutil.copytree(SCHEMAS / "examples", tmp_path / "examples")
+    """A copy of the schemas that was released once, as 0.0.1."""
+    for name in ("avro", "examples", "codesets"):
+        shutil.copytree(SCHEMAS / name, tmp_path / name)
     shutil.copytree(SCHEMAS / "avro", tmp_path / "released" / "0.0.1")
-    (tmp_path / "codesets").mkdir()
-    for name in codesets(tmp_path / "avro"):
-        (tmp_path / "codesets" / f"{name}.json").write_text("{}")
     return tmp_path / "avro"
 
 
-def codesets(folder: Path) -> set[str]:
-    schemas = [json.loads(path.read_text("utf-8")) for path in folder.rglob("*.avsc")]
-    return {field["codeset"] for schema in schemas for field in schema["fields"] if "codeset" in field}
+def file(fault: Fault, folder: Path) -> str:
+    """The faulty file as seen from the root of the schemas."""
+    return fault.path.relative_to(folder.parent).as_posix()
 
 
 def change(path: Path, how: Callable[[Any], Any]) -> None:
@@ -63,7 +61,7 @@ def kind(schema: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("file", "how", "field", "what"),
+    ("where", "how", "field", "what"),
     [
         ("event.avsc", lambda s: kind(s)["symbols"].remove("REPLAY") or kind(s).pop("default"), "kind", "'REPLAY'"),
         ("event.avsc", lambda s: s["fields"][0].update(type="long"), "feed", "reader type: long"),
@@ -77,10 +75,12 @@ def kind(schema: Any) -> Any:
         ("types/oikeus.avsc", lambda s: s["fields"][3].update(type=["null", "int"]), "sisalto", "lacking writer type"),
     ],
 )
-def test_a_breaking_change(folder: Path, file: str, how: Callable[[Any], Any], field: str, what: str) -> None:
-    change(folder / file, how)
-    found = [one for one in faults(folder) if not one.file.startswith("../examples/") and "converter" not in one.what]
-    assert {(one.file, one.field) for one in found} == {(file, field)}
+def test_a_breaking_change(folder: Path, where: str, how: Callable[[Any], Any], field: str, what: str) -> None:
+    change(folder / where, how)
+    found = [
+        one for one in faults(folder) if not file(one, folder).startswith("examples/") and "converter" not in one.what
+    ]
+    assert {(file(one, folder), one.field) for one in found} == {(f"avro/{where}", field)}
     assert any(what in one.what for one in found)
     assert all(one.cure for one in found)
 
@@ -88,21 +88,21 @@ def test_a_breaking_change(folder: Path, file: str, how: Callable[[Any], Any], f
 def test_a_new_field_without_default_breaks_a_released_record(folder: Path) -> None:
     change(folder / "dead-letter.avsc", lambda s: s["fields"].append({"name": "uusi", "type": "string", "doc": "d"}))
     [fault] = faults(folder)
-    assert (fault.file, fault.field) == ("dead-letter.avsc", "uusi")
+    assert (file(fault, folder), fault.field) == ("avro/dead-letter.avsc", "uusi")
     assert "it cannot read what release 0.0.1 wrote" in fault.what
 
 
-@pytest.mark.parametrize("file", ["types/paivamaara.avsc", "groups/kotikunta.avsc"])
-def test_a_renamed_record(folder: Path, file: str) -> None:
-    name = json.loads((folder / file).read_text("utf-8"))["name"]
+@pytest.mark.parametrize("where", ["types/paivamaara.avsc", "groups/kotikunta.avsc"])
+def test_a_renamed_record(folder: Path, where: str) -> None:
+    name = json.loads((folder / where).read_text("utf-8"))["name"]
     for path in folder.rglob("*.avsc"):  # and who refers to it
         text = path.read_text("utf-8")
         path.write_text(text.replace(f'.{name}"', '.Uusi"').replace(f'"name": "{name}"', '"name": "Uusi"'), "utf-8")
     found = faults(folder)
     said = [one for one in found if "the record's name is" in one.what]
     assert any(f"{name} in what is read" in one.what or f"{name}Event in what is read" in one.what for one in said)
-    if file.startswith("groups/"):
-        assert {one.file for one in said} == {file}
+    if where.startswith("groups/"):
+        assert {file(one, folder) for one in said} == {f"avro/{where}"}
 
 
 def test_every_release_counts(folder: Path) -> None:
@@ -110,7 +110,9 @@ def test_every_release_counts(folder: Path) -> None:
     shutil.copytree(folder, folder.parent / "released" / "0.0.2")
     change(folder.parent / "released" / "0.0.2" / "groups" / "kotikunta.avsc", lambda s: s["fields"].pop(0))
     change(folder / "groups" / "kotikunta.avsc", lambda s: s["fields"][0].update(type=["null", "long"]))
-    found = [one for one in faults(folder) if one.field == "kuntakoodi" and one.file.startswith("groups/")]
+    found = [
+        one for one in faults(folder) if one.field == "kuntakoodi" and file(one, folder).startswith("avro/groups/")
+    ]
     assert found
     assert all("0.0.1" in one.what for one in found)
 
@@ -118,6 +120,7 @@ def test_every_release_counts(folder: Path) -> None:
 def test_what_may_change(folder: Path) -> None:
     new = {"name": "uusi", "type": ["null", "string"], "default": None, "doc": "fi / en", "pii": "none"}
     change(folder / "groups" / "kotikunta.avsc", lambda s: s["fields"].append(new))
+    change(folder.parent / "examples" / "kotikunta.json", lambda r: r["tietoryhmat"][0].update(uusi="x"))
     change(folder / "groups" / "lapsi.avsc", lambda s: s.update(doc="toisin / otherwise"))
     change(folder / "event.avsc", lambda s: kind(s)["symbols"].append("UUSI"))
     assert faults(folder) == []
@@ -128,11 +131,11 @@ def test_a_group_that_is_gone_or_moved(folder: Path) -> None:
         (folder / "groups" / f"{suffix}.avsc").rename(folder / "groups" / f"{suffix}-uusi.avsc")
         (folder.parent / "examples" / f"{suffix}.json").rename(folder.parent / "examples" / f"{suffix}-uusi.json")
     (folder / "groups" / "aidinkieli.avsc").unlink()
-    found = {(one.file, one.what) for one in faults(folder)}
-    assert ("groups/lapsi-uusi.avsc", "in release 0.0.1 the topic ended with lapsi") in found
-    assert ("groups/lapsi-uusi.avsc", "the file is not called after its tietoryhmä") in found
-    assert ("groups/aidinkieli.avsc", "release 0.0.1 had this group") in found
-    assert ("../examples/aidinkieli.json", "no data group has this name") in found
+    found = {(file(one, folder), one.what) for one in faults(folder)}
+    assert ("avro/groups/lapsi-uusi.avsc", "in release 0.0.1 the topic ended with lapsi") in found
+    assert ("avro/groups/lapsi-uusi.avsc", "the file is not called after its tietoryhmä") in found
+    assert ("avro/groups/aidinkieli.avsc", "release 0.0.1 had this group") in found
+    assert ("examples/aidinkieli.json", "no data group has this name") in found
 
 
 def test_examples(folder: Path) -> None:
@@ -141,11 +144,11 @@ def test_examples(folder: Path) -> None:
     (examples / "huoltaja.json").write_text("{")
     change(examples / "kotikunta.json", lambda r: r["tietoryhmat"][0].update(uusi=1))
     change(examples / "aidinkieli.json", lambda r: r.pop("henkilotunnus"))
-    assert [(one.file, one.field, one.what.split(",")[0]) for one in faults(folder)] == [
-        ("../examples/aidinkieli.json", "", "it does not become an event of its group"),
-        ("../examples/huoltaja.json", "", "it is missing"),
-        ("../examples/kotikunta.json", "KOTIKUNTA.uusi", "its schema has no place for it"),
-        ("../examples/lapsi.json", "", "it is missing"),
+    assert [(file(one, folder), one.field, one.what.split(" enclosed")[0]) for one in faults(folder)] == [
+        ("examples/aidinkieli.json", "", "it does not become an event of its group"),
+        ("examples/huoltaja.json", "", "it is not JSON: Expecting property name"),
+        ("examples/kotikunta.json", "KOTIKUNTA.uusi", "its schema has no place for it"),
+        ("examples/lapsi.json", "", "it cannot be read: No such file or directory"),
     ]
 
 
@@ -164,12 +167,12 @@ def test_all_faults_in_one_run(folder: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (1, "")
     for words in (
-        "groups/lapsi.avsc: Expecting property name",
+        "groups/lapsi.avsc: it is not JSON: Expecting property name",
         "groups/huoltaja.avsc: fi.vtj.group.Huollettava is defined in huollettava.avsc already",
-        "groups/sukupuoli.avsc sukupuoli: doc is missing",
-        "groups/kutsumanimi.avsc nimilaji: doc is missing, or in one language only",
-        "groups/kotikunta.avsc kuntakoodi: the code set kuntaa is not known",
-        "groups/kuolinpaiva.avsc: kuollut must be nullable with the default null",
+        "groups/sukupuoli.avsc sukupuoli: needs doc in both languages",
+        "groups/kutsumanimi.avsc nimilaji: needs doc in both languages",
+        "groups/kotikunta.avsc kuntakoodi: has codeset 'kuntaa', which has no file",
+        "groups/kuolinpaiva.avsc kuollut: must be nullable with the default null",
         "event.avsc kind: it cannot read what release 0.0.1 wrote: {'REPLAY'}",
         "groups/poissaolo.avsc ",
     ):
