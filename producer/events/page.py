@@ -28,6 +28,10 @@ CORRECTED: Final = ("aktiivinenHenkilotunnus", "muutettuHenkilotunnus")
 _SPEC: Final = ("ce_specversion", b"1.0")
 _AVRO: Final = ("content-type", b"application/avro")
 
+# Why a group that has a schema is among the unmapped all the same: on such events alone, and beside their name's count.
+OUTSIDE: Final = "outside-permit"
+_OUTSIDE: Final = ("ce_reason", OUTSIDE.encode())
+
 
 @dataclass(slots=True, repr=False)
 class _Placed:
@@ -139,32 +143,44 @@ class PageEncoding:
                         head, others, event_id.decode(), position, name, change_type, own, in_force, withheld, above
                     )
                 except Misfit:
-                    value = self._fit(group, plan, record, event_id.decode(), position, again=again)
-                    plan = plan or self._envelope.unmapped
-                headers = [("ce_id", event_id), plan.ce_type, *tail]
-                append(EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, fetched_at, position))
+                    append(self._fit(group, plan, record, key, event_id, position, again=again))
+                else:
+                    headers = [("ce_id", event_id), plan.ce_type, *tail]
+                    append(EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, fetched_at, position))
             elif not again:
                 self._letter(group, "group-not-object", key, event_id, position)
             position += 1
         self._position = position
 
     def _fit(
-        self, group: dict[str, Any], plan: Plan | None, record: "_Placed", event_id: str, position: int, *, again: bool
-    ) -> str:
+        self,
+        group: dict[str, Any],
+        plan: Plan | None,
+        record: "_Placed",
+        key: bytes,
+        event_id: bytes,
+        position: int,
+        *,
+        again: bool,
+    ) -> EncodedEvent:
         """The slow path of one group."""
         fitted = fit_group((plan or self._envelope.unmapped).record, group, self._change_types)
+        marks: list[Header] = []
         if plan is None:
             plan, head = self._envelope.unmapped, self._unmapped_head
-            paths = [label(spelled(fitted.group))]
+            name = label(spelled(fitted.group))
+            if fitted.group in self._envelope.outside:
+                name, marks = f"{name} ({OUTSIDE})", [_OUTSIDE]
+            paths = [name]
         else:
             head = self._heads[fitted.group]
             paths = [f"{fitted.group}.{label(path)}" for path in fitted.unmapped]
         if not again:
             self._count(paths)
-        return plan.encode(
+        value = plan.encode(
             head + record.chunk,
             0,
-            event_id,
+            event_id.decode(),
             position,
             fitted.group,
             fitted.change_type,
@@ -173,6 +189,8 @@ class PageEncoding:
             fitted.withheld,
             {**fitted.unmapped, **record.above},
         )
+        headers = [("ce_id", event_id), plan.ce_type, *record.headers, *marks]
+        return EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, self._page.fetched_at, position)
 
     def _other_codes(self, person: str, groups: list[Any]) -> list[str]:
         """Further codes that a change record must be published under, in the order of naming."""

@@ -1,5 +1,6 @@
 """Pages for tests: synthetic persons only."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -30,9 +31,9 @@ def kotikunta(**members: Any) -> dict[str, Any]:
 class Converting:
     """A converter with a reader behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, permit: Collection[str] | None = None) -> None:
         catalogue, framing = Catalogue.load(), SingleObject()
-        self.converter = Converter(catalogue, framing, prefix="vtj", feed="vtj")
+        self.converter = Converter(catalogue.within(permit), framing, prefix="vtj", feed="vtj")
         self._decoder = Decoder(catalogue)
 
     def __call__(self, *records: Any, **page_members: Any) -> EncodedPage:
