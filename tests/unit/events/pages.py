@@ -12,6 +12,7 @@ from producer.events.groups import Catalogue
 from producer.model import EncodedEvent, EncodedPage, Kind, Page
 
 ME, OLD, OTHER = "140385-917Y", "140385-9180", "301183-952B"
+PRT = "900000021R"
 FETCHED = 1_793_600_000_123
 CHANGED = "2026-11-02T07:15:04.394Z"
 
@@ -22,6 +23,10 @@ def page(*records: Any, kind: Kind = "CHANGE", extra: dict[str, Any] | None = No
 
 def record(*groups: Any, person: Any = ME, **members: Any) -> dict[str, Any]:
     return {"henkilotunnus": person, "tietoryhmat": list(groups), "muutospv": CHANGED, **members}
+
+
+def building(*groups: Any, prt: Any = PRT, **members: Any) -> dict[str, Any]:
+    return {"rakennustunnus": prt, "tietoryhmat": list(groups), "muutospv": CHANGED, **members}
 
 
 def kotikunta(**members: Any) -> dict[str, Any]:
