@@ -70,7 +70,7 @@ async def _until_stopped(serving: Awaitable[None]) -> None:
 async def serve(settings: Settings, *, once: bool) -> None:
     """Checks the topics, joins the group, and runs the line whenever the shard is ours."""
     upstream, kafka = settings.upstream, settings.kafka
-    catalogue = Catalogue.load()
+    catalogue = Catalogue.load().within(settings.permit.groups)
     persons = read_persons(upstream.persons_file) if upstream.persons_file else None
     names = Names(settings.topics.prefix, settings.feed.name, BUCKET)
     plans = topics.plan(settings.topics, catalogue.topics(names.prefix))

@@ -59,7 +59,8 @@ class EncodedEvent:
 class EncodedPage:
     """A page as Kafka records in upstream's order, with what the ledger says of it.
 
-    unmapped: path of a field (or name of a group) that no schema holds → how often, on this page.
+    unmapped: path of a field (or name of a group) that no schema holds → how often, on this page; a group that has one
+    but is not in the data permit as `<name> (outside-permit)`.
     dead: reason → how many dead letters, on this page.
     digest: SHA-256 (hex) over the 16-byte ids of the events, in order.
     """

@@ -16,7 +16,9 @@ HEADERS: Final = {
     "ce_type": "fi.vtj.change.<group>, or fi.vtj.dead-letter",
     "ce_time": "muutospv: when the change was registered; absent when upstream left it out",
     "content-type": "application/avro",
+    "ce_reason": "outside-permit, on an unmapped event whose group the data permit does not cover; else absent",
 }
+OPTIONAL: Final = {"ce_time", "ce_reason"}
 
 
 def asyncapi(contents: Contents) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def asyncapi(contents: Contents) -> dict[str, Any]:
                     "headers": {
                         "type": "object",
                         "properties": {name: {"type": "string", "description": doc} for name, doc in HEADERS.items()},
-                        "required": [name for name in HEADERS if name != "ce_time"],
+                        "required": [name for name in HEADERS if name not in OPTIONAL],
                     }
                 }
             },

@@ -39,8 +39,13 @@ CONFIDENCE_MEANING: Final = {
 }
 KEY: Final = {
     "person": Text("henkilötunnus", "personal identity code"),
-    "building": Text("pysyvä rakennustunnus, kun tietueessa on se", "permanent building id, when the record has one"),
-    "any": Text("henkilötunnus, jos se tunnetaan", "personal identity code, if it is known"),
+    "building": Text(
+        "pysyvä rakennustunnus, kun tietueessa ei ole henkilötunnusta",
+        "permanent building id, when the record has no identity code",
+    ),
+    "any": Text(
+        "henkilötunnus tai rakennustunnus, jos se tunnetaan", "personal identity code or building id, if it is known"
+    ),
 }
 TYPES: Final = {
     "string": Text("teksti", "text"),

@@ -11,7 +11,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "build",
         help="write the site, asyncapi.json and catalogue.json",
         description="Writes a static site (open index.html), an AsyncAPI 3 document and catalogue.json, made from the "
-        "schemas alone.",
+        "schemas alone: of all data groups, or of those that VTJ_PERMIT__GROUPS names.",
     )
     build.add_argument(
         "--output", type=Path, default=Path("catalogue"), metavar="DIR", help="folder to write (default: %(default)s)"
@@ -22,10 +22,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     from producer.catalogue.build import build, write
     from producer.catalogue.topics import Contents
+    from producer.config import load
     from producer.events.codesets import Codesets
     from producer.events.groups import Catalogue
 
-    contents = Contents.read(Catalogue.load(), Codesets.load())
+    permit = load(args.config).settings.permit.groups
+    contents = Contents.read(Catalogue.load().within(permit), Codesets.load())
     files = build(contents)
     write(files, args.output)
     print(f"{len(contents.topics)} topics, {len(contents.codesets)} code sets: {args.output / 'index.html'}")

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args.config).settings
     page = parse_page(_read(args.file), bucket="0", previous=-1, fetched_at=0)
     catalogue, framing = Catalogue.load(), SingleObject()
-    encoded = Converter(catalogue, framing, prefix=settings.topics.prefix, feed=settings.feed.name).convert(page)
+    permitted = catalogue.within(settings.permit.groups)
+    encoded = Converter(permitted, framing, prefix=settings.topics.prefix, feed=settings.feed.name).convert(page)
     sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue)))
     sys.stdout.buffer.flush()
     print(summary(page, encoded), file=sys.stderr)

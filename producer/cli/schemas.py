@@ -118,8 +118,9 @@ async def _with_findings(settings: "Settings", action: "Callable[[Registry, list
     from producer.registry.client import Registry
     from producer.registry.subjects import compare, subjects
 
+    catalogue = Catalogue.load().within(settings.permit.groups)
     async with Registry(settings.registry) as registry:
-        return await action(registry, await compare(registry, subjects(Catalogue.load(), settings)))
+        return await action(registry, await compare(registry, subjects(catalogue, settings)))
 
 
 async def _register(registry: "Registry", findings: "list[Finding]") -> int:

@@ -64,7 +64,9 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
     from producer.kafka.reader import committed
 
     catalogue = Catalogue.load()
-    names = _topics(catalogue, settings.topics.prefix, args.group)
+    # All topics are those of the permit: others may not exist. What is in them may be older than the permit.
+    shown = catalogue.within(settings.permit.groups) if args.group is None else catalogue
+    names = _topics(shown, settings.topics.prefix, args.group)
     async with administration(settings.kafka) as admin:
         await topics.limits(admin, names)  # are they there at all?
     decoder = Decoder(catalogue)

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from producer.config import Settings
+    from producer.events.groups import Catalogue
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("topics", help="compare the topics with the plan, or create them")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    plan = actions.add_parser("plan", help="say what differs from the plan; exit 1 when something does")
+    plan = actions.add_parser(
+        "plan",
+        help="say what differs from the plan; exit 1 when something does",
+        description="Says what differs from the plan; exit 1 when something does. With VTJ_PERMIT__GROUPS it also says "
+        "in which topics of the permit no event is kept: was the group ever sent?",
+    )
     plan.set_defaults(run=run, apply=False)
     apply = actions.add_parser("apply", help="create what is missing and set what differs")
     apply.set_defaults(run=run, apply=True)
@@ -28,7 +34,9 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.kafka import topics
     from producer.kafka.connection import administration
 
-    plans = topics.plan(settings.topics, Catalogue.load().topics(settings.topics.prefix))
+    prefix, permit = settings.topics.prefix, settings.permit.groups
+    catalogue = Catalogue.load().within(permit)
+    plans = topics.plan(settings.topics, catalogue.topics(prefix))
     async with administration(settings.kafka) as admin:
         if apply:
             found = await topics.apply(admin, plans, settings.topics.replication)
@@ -37,4 +45,18 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     for difference in found:
         print(difference if not apply else f"{difference}: {'created' if difference.setting == 'topic' else 'set'}")
     print(f"{len(plans)} topics planned, {len(found)} difference(s){' mended' if apply else ''}.")
+    if permit and not apply:
+        await _print_silent(settings, catalogue, {one.topic for one in found if one.setting == "topic"})
     return 0 if apply or not found else 1
+
+
+async def _print_silent(settings: "Settings", catalogue: "Catalogue", missing: set[str]) -> None:
+    """The groups of the permit that have not come: declared in vain, or simply rare."""
+    from producer.events.groups import change_topic
+    from producer.kafka.reader import without_records
+
+    declared = {change_topic(settings.topics.prefix, one): name for name, one in catalogue.groups.items()}
+    silent = await without_records(settings.kafka, [topic for topic in declared if topic not in missing])
+    for topic in silent:
+        print(f"{topic}: no event of {declared[topic]} is kept there")
+    print(f"{len(declared)} groups in the permit, {len(silent)} without an event.")

@@ -4,7 +4,20 @@ A setting comes from the environment (`VTJ_UPSTREAM__URL`), else from the TOML f
 (`[upstream] url = …`), else it has its default.
 """
 
-from producer.config.sections import Feed, Kafka, Log, Registry, Schedule, Settings, Topics, Upstream, Xroad
+from producer.config.sections import Feed, Kafka, Log, Permit, Registry, Schedule, Settings, Topics, Upstream, Xroad
 from producer.config.sources import Loaded, load
 
-__all__ = ["Feed", "Kafka", "Loaded", "Log", "Registry", "Schedule", "Settings", "Topics", "Upstream", "Xroad", "load"]
+__all__ = [
+    "Feed",
+    "Kafka",
+    "Loaded",
+    "Log",
+    "Permit",
+    "Registry",
+    "Schedule",
+    "Settings",
+    "Topics",
+    "Upstream",
+    "Xroad",
+    "load",
+]

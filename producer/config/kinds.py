@@ -69,6 +69,20 @@ def _start(value: object) -> str:
     raise ValueError(rule)
 
 
+GROUP_NAME = r"[A-Z][A-Z0-9_]*"
+
+
+def _groups(value: object) -> tuple[str, ...]:
+    """Each name once, in the order of naming. What is in a file has been read by now."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError("must be data groups, separated by commas, or the name of a file of them")
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(GROUP_NAME, name):
+            raise ValueError("must name data groups as upstream does, in capitals with _")
+    return tuple(dict.fromkeys(names))
+
+
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):  # TOML's `true` would pass as 1
         raise ValueError("must be a number")  # noqa: TRY004 - as above
@@ -110,6 +124,7 @@ XroadClient = Annotated[
         "must be instance/class/code/subsystem in ASCII (the subsystem may be left out)",
     ),
 ]
+Groups = Annotated[tuple[str, ...], PlainValidator(_groups)]
 Start = Annotated[str, PlainValidator(_start)]
 Brokers = Annotated[
     str,

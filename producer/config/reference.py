@@ -85,6 +85,8 @@ def _words(annotation: Any) -> str:
         return " or ".join(_words(one) for one in arguments if one is not types.NoneType)
     if origin is dict:
         return f"table of {_words(arguments[1])}s"
+    if origin is tuple:
+        return f"list of {_words(arguments[0])}s"
     if hasattr(annotation, "__metadata__"):
         return _words(annotation.__origin__)
     return WORDS[annotation]
@@ -114,6 +116,8 @@ def shown(value: Any) -> str | None:
         return None
     if isinstance(value, dict):
         return ", ".join(f"{name}: {shown(one)}" for name, one in value.items())
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()  # as it is written in the environment and in TOML
     return f"{value:.15g}" if isinstance(value, float) else str(plain(value))

@@ -10,6 +10,7 @@ from producer.config.kinds import (
     Brokers,
     Bytes,
     Count,
+    Groups,
     HeaderName,
     Headers,
     Name,
@@ -251,8 +252,19 @@ class Registry(Section):
         return self
 
 
+class Permit(Section):
+    groups: Groups | None = Field(
+        default=None,
+        description="Data groups that the data permit covers: names separated by commas (in TOML a list), or a file "
+        "with one name a line and # for comments. esimerkki is permits/esimerkki beside the --config file, else in the "
+        "working directory; with a slash it is a path. Unset: all.",
+        examples=["HENKILON_NIMI,KOTIKUNTA"],
+    )
+
+
 class Settings(Section):
     upstream: Upstream = Upstream()
+    permit: Permit = Permit()
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
     feed: Feed = Feed()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from producer.config.kinds import GROUP_NAME
 from producer.config.reference import PREFIX, Setting, settings
 from producer.config.sections import Settings
 from producer.errors import SettingsError
@@ -66,6 +67,7 @@ def load(config_file: Path | None = None, environ: Mapping[str, str] | None = No
         given |= _from_file(config_file, known, problems)
     given |= _from_environment(os.environ if environ is None else environ, known, problems)
     _read_secret_files(given, known, problems)
+    _read_permit(given, config_file, problems)
     _stop_at(problems)
 
     tree: dict[str, Any] = {}
@@ -179,6 +181,34 @@ def _read_secret_files(given: dict[str, _Given], known: Mapping[str, Setting], p
             trouble = "is not UTF-8"
         if trouble:
             problems.append(f"The file {path.value} that {file_variable} names {trouble}.")
+
+
+def _read_permit(given: dict[str, _Given], config_file: Path | None, problems: list[str]) -> None:
+    """The permit may name a file of its groups instead of the groups."""
+    setting = "permit.groups"
+    name = given[setting].value if setting in given else None
+    if not isinstance(name, str) or "," in name or re.fullmatch(GROUP_NAME, name.strip()):
+        return
+    if "/" in name:
+        path = Path(name)
+    else:
+        beside = [config_file.parent] if config_file else []
+        places = [folder / "permits" / name for folder in (*beside, Path())]
+        path = next((place for place in places if place.is_file()), places[-1])
+    trouble = "names no data group"
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
+        if names := [line for line in lines if line]:
+            given[setting] = _Given(names, f"permit file {path}")
+            return
+    except OSError as error:
+        trouble = f"cannot be read: {error.strerror}"
+    except ValueError:
+        trouble = "is not UTF-8"
+    problems.append(
+        f"The permit file {path} {trouble}. VTJ_PERMIT__GROUPS (from {given[setting].origin}) is data groups in "
+        "capitals, separated by commas, or a file of them."
+    )
 
 
 def _perhaps(name: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from producer.model import EncodedEvent, EncodedPage, Header, Page
 
 REASONS: Final = {
     "record-not-object": "the change record is no JSON object",
-    "no-identity-code": "henkilotunnus is missing, or is no text that can be a key",
+    "no-identity-code": "henkilotunnus is missing or cannot be a key, and no rakennustunnus stands instead",
     "no-groups": "tietoryhmat is no list, or holds no JSON object",
     "group-not-object": "an element of tietoryhmat is no JSON object",
     "oversized": "the Kafka record is larger than the topic takes",

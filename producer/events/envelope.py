@@ -59,6 +59,7 @@ class Envelope:
         self.record = compiler.chunk(_fields(common, "record"))
         self.plans = {tietoryhma: plan(group) for tietoryhma, group in catalogue.groups.items()}
         self.unmapped = plan(catalogue.unmapped)
+        self.outside = catalogue.outside
         change_type = common.fields["changeType"].shape
         assert isinstance(change_type, Choice)
         self.change_types = frozenset(change_type.symbols)

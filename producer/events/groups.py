@@ -11,15 +11,17 @@ record renamed to `<Group>Event`, and every shared record written out where it i
 avsc.py.
 """
 
+import difflib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from fastavro.schema import SchemaParseException, parse_schema
 
+from producer.errors import SettingsError
 from producer.events import avsc
 from producer.events.files import Fault, Report, beside, stop
 from producer.events.files import folder as schemas
@@ -65,6 +67,7 @@ class Catalogue:
     unmapped: Group
     dead_letter: Schema
     dead_letter_shape: Record
+    outside: frozenset[str] = frozenset()  # groups with a schema that the data permit does not cover
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
@@ -126,6 +129,20 @@ class Catalogue:
             dead_letter_shape=record_shape(DEAD_LETTER, named),
         )
 
+    def within(self, permit: Collection[str] | None) -> Self:
+        """What a data permit covers; None: all. Raises SettingsError, which names the groups that there are not."""
+        if permit is None:
+            return self
+        if unknown := sorted({*permit} - self.groups.keys()):
+            told = [name + _perhaps(name, self.groups) for name in unknown]
+            raise SettingsError(
+                f"VTJ_PERMIT__GROUPS names data groups that no schema describes: {', '.join(told)}.",
+                hint="`vtj-producer schemas list` knows all. One that is new at DVV needs no place in the permit here: "
+                "it goes to the topic of unmapped groups.",
+            )
+        covered = {name: group for name, group in self.groups.items() if name in permit}
+        return replace(self, groups=covered, outside=self.outside | (self.groups.keys() - covered.keys()))
+
     def topics(self, prefix: str) -> list[str]:
         """Every topic of change events, the catch-all last."""
         return [change_topic(prefix, group) for group in (*self.groups.values(), self.unmapped)]
@@ -133,6 +150,11 @@ class Catalogue:
 
 def change_topic(prefix: str, group: Group) -> str:
     return f"{prefix}.change.{group.suffix}"
+
+
+def _perhaps(name: str, names: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _tietoryhma(path: Path, schema: Schema, report: Report) -> str | None:

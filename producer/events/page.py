@@ -8,13 +8,14 @@ from typing import Any, Final
 from producer.events.deadletter import DeadLetters
 from producer.events.envelope import Envelope, Plan
 from producer.events.fit import CHANGE_TYPE, IN_FORCE, TIETORYHMA, WITHHELD, Unmapped, fit_group, label, plain, spelled
-from producer.events.identity import event_ids, record_id, usable_code
+from producer.events.identity import event_ids, record_id, usable_building, usable_code
 from producer.events.instant import milliseconds
 from producer.events.spell import raw
 from producer.events.wire import Misfit
 from producer.model import EncodedEvent, EncodedPage, Header, Page
 
 PERSON: Final = "henkilotunnus"
+BUILDING: Final = "rakennustunnus"  # assumed: no change record of a building has been seen
 GROUPS: Final = "tietoryhmat"
 CHANGED_AT: Final = "muutospv"
 
@@ -28,10 +29,14 @@ CORRECTED: Final = ("aktiivinenHenkilotunnus", "muutettuHenkilotunnus")
 _SPEC: Final = ("ce_specversion", b"1.0")
 _AVRO: Final = ("content-type", b"application/avro")
 
+# Why a group that has a schema is among the unmapped all the same: on such events alone, and beside their name's count.
+OUTSIDE: Final = "outside-permit"
+_OUTSIDE: Final = ("ce_reason", OUTSIDE.encode())
+
 
 @dataclass(slots=True, repr=False)
 class _Placed:
-    """A change record whose person is known."""
+    """A change record whose person, or building, is known."""
 
     identity: str
     groups: list[Any]
@@ -64,20 +69,22 @@ class PageEncoding:
         if type(record) is not dict:
             self._bury(record, "record-not-object", "")
             return
-        person = record.get(PERSON)
-        if not usable_code(person):
-            self._bury(record, "no-identity-code", "")
-            return
+        holder, code = PERSON, record.get(PERSON)
+        if not usable_code(code):
+            holder, code = BUILDING, record.get(BUILDING)
+            if not usable_building(code):
+                self._bury(record, "no-identity-code", "")
+                return
         groups = record.get(GROUPS)
         if type(groups) is not list or dict not in map(type, groups):  # what is beside them would be lost
-            self._bury(record, "no-groups", person)
+            self._bury(record, "no-groups", code)
             return
 
         headers: list[Header] = [_SPEC, self._source, _AVRO]
         above = self._above
         time: Any = record.get(CHANGED_AT)
         changed_at = milliseconds(time)
-        known = {PERSON, GROUPS}
+        known = {holder, GROUPS}
         if changed_at is not None:
             headers.append(("ce_time", time.encode()))
             known.add(CHANGED_AT)
@@ -85,12 +92,12 @@ class PageEncoding:
             above = {**self._members({n: v for n, v in record.items() if n not in known}, "../"), **above}
 
         identity = record_id(record)
-        chunk = self._envelope.record("", 0, identity, len(groups), person, changed_at)
+        chunk = self._envelope.record("", 0, identity, len(groups), code, changed_at)
         placed = _Placed(identity, groups, chunk, above, headers)
-        self._add_groups(placed, person)
-        for code in self._other_codes(person, groups):
+        self._add_groups(placed, code)
+        for other in self._other_codes(code, groups):
             self._position -= len(groups)
-            self._add_groups(placed, code, again=True)
+            self._add_groups(placed, other, again=True)
 
     def done(self) -> EncodedPage:
         page = self._page
@@ -139,32 +146,44 @@ class PageEncoding:
                         head, others, event_id.decode(), position, name, change_type, own, in_force, withheld, above
                     )
                 except Misfit:
-                    value = self._fit(group, plan, record, event_id.decode(), position, again=again)
-                    plan = plan or self._envelope.unmapped
-                headers = [("ce_id", event_id), plan.ce_type, *tail]
-                append(EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, fetched_at, position))
+                    append(self._fit(group, plan, record, key, event_id, position, again=again))
+                else:
+                    headers = [("ce_id", event_id), plan.ce_type, *tail]
+                    append(EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, fetched_at, position))
             elif not again:
                 self._letter(group, "group-not-object", key, event_id, position)
             position += 1
         self._position = position
 
     def _fit(
-        self, group: dict[str, Any], plan: Plan | None, record: "_Placed", event_id: str, position: int, *, again: bool
-    ) -> str:
+        self,
+        group: dict[str, Any],
+        plan: Plan | None,
+        record: "_Placed",
+        key: bytes,
+        event_id: bytes,
+        position: int,
+        *,
+        again: bool,
+    ) -> EncodedEvent:
         """The slow path of one group."""
         fitted = fit_group((plan or self._envelope.unmapped).record, group, self._change_types)
+        marks: list[Header] = []
         if plan is None:
             plan, head = self._envelope.unmapped, self._unmapped_head
-            paths = [label(spelled(fitted.group))]
+            name = label(spelled(fitted.group))
+            if fitted.group in self._envelope.outside:
+                name, marks = f"{name} ({OUTSIDE})", [_OUTSIDE]
+            paths = [name]
         else:
             head = self._heads[fitted.group]
             paths = [f"{fitted.group}.{label(path)}" for path in fitted.unmapped]
         if not again:
             self._count(paths)
-        return plan.encode(
+        value = plan.encode(
             head + record.chunk,
             0,
-            event_id,
+            event_id.decode(),
             position,
             fitted.group,
             fitted.change_type,
@@ -173,15 +192,17 @@ class PageEncoding:
             fitted.withheld,
             {**fitted.unmapped, **record.above},
         )
+        headers = [("ce_id", event_id), plan.ce_type, *record.headers, *marks]
+        return EncodedEvent(plan.topic, key, value.encode("latin-1"), headers, self._page.fetched_at, position)
 
-    def _other_codes(self, person: str, groups: list[Any]) -> list[str]:
+    def _other_codes(self, own: str, groups: list[Any]) -> list[str]:
         """Further codes that a change record must be published under, in the order of naming."""
         codes: dict[str, None] = {}
         if self._page.kind != "SNAPSHOT":
             for group in groups:
                 if type(group) is dict and group.get(TIETORYHMA) == CORRECTION:
                     codes |= {group[name]: None for name in CORRECTED if usable_code(group.get(name))}
-            codes.pop(person, None)
+            codes.pop(own, None)
         return list(codes)
 
     def _members(self, members: Mapping[str, Any], path: str) -> Unmapped:

@@ -46,16 +46,7 @@ async def committed(
     async with AsyncExitStack() as open_until_the_end:
         async with reached(settings, "finding the partitions"):
             consumer = await open_until_the_end.enter_async_context(reader(settings, "vtj-producer"))
-            # Of a topic list at once, as `subscribe` would ask; partitions_for_topic alone knows only what was asked.
-            await consumer._client.set_topics(topics)
-            while not all(consumer.partitions_for_topic(topic) for topic in topics):  # some are quite new
-                await asyncio.sleep(0.1)
-                await consumer._client.force_metadata_update()
-            here = [
-                TopicPartition(topic, partition)
-                for topic in topics
-                for partition in sorted(consumer.partitions_for_topic(topic))
-            ]
+            here = await _partitions(consumer, topics)
             consumer.assign(here)
             async with reader(settings, "vtj-producer", "read_uncommitted") as whole:
                 await whole._client.set_topics(topics)  # else it asks for one after the other
@@ -69,3 +60,40 @@ async def committed(
                     yield record
             if once:
                 left = {partition for partition in left if await consumer.position(partition) < ends[partition]}
+
+
+async def without_records(settings: Kafka, topics: Sequence[str]) -> list[str]:
+    """Those of these topics, which must exist, that keep no committed record. Raises KafkaGone when Kafka is away.
+
+    Offsets do not tell: whoever opens a shard leaves the markers of empty transactions in every partition.
+    """
+    silent = list(topics)
+    if not topics:
+        return silent
+    async with reached(settings, "looking for events"), reader(settings, "vtj-producer") as consumer:
+        here = await _partitions(consumer, topics)
+        consumer.assign(here)
+        ends = await consumer.end_offsets(here)
+        left = {partition for partition in here if ends[partition]}
+        while left:
+            for partition, records in (await consumer.getmany(timeout_ms=100, max_records=len(here))).items():
+                if records and partition.topic in silent:
+                    silent.remove(partition.topic)
+            done = {one for one in left if one.topic not in silent or await consumer.position(one) >= ends[one]}
+            consumer.pause(*done)
+            left -= done
+    return silent
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    """Every partition of these topics; waits for those that are quite new."""
+    # Of a topic list at once, as `subscribe` would ask; partitions_for_topic alone knows only what was asked.
+    await consumer._client.set_topics(topics)
+    while not all(consumer.partitions_for_topic(topic) for topic in topics):
+        await asyncio.sleep(0.1)
+        await consumer._client.force_metadata_update()
+    return [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in sorted(consumer.partitions_for_topic(topic))
+    ]

@@ -35,7 +35,8 @@ def rebuild(lines: list[dict[str, Any]]) -> tuple[list[Any], dict[str, Any]]:
         event = next(line["value"] for line in lines if "eventId" in line["value"])
         size = event["recordSize"]
         own, lines = lines[:size], lines[size:]
-        record = {"henkilotunnus": event["personId"], "tietoryhmat": [_group(one["value"]) for one in own]}
+        holder = "rakennustunnus" if re.fullmatch(r"\d{9}[0-9A-Y]", event["personId"]) else "henkilotunnus"
+        record = {holder: event["personId"], "tietoryhmat": [_group(one["value"]) for one in own]}
         if event["changedAt"] is not None:
             record["muutospv"] = event["changedAt"]
         for path, text in event["unmapped"].items():

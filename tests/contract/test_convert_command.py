@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.converting import Convert, changes, snapshot
+from tests.contract.rebuild import rebuild, same
 
 CODE = "140385-917Y"
 RECORD = {
@@ -52,6 +53,19 @@ def test_what_was_odd_is_summed_up_by_name_alone(convert: Convert) -> None:
         "  2 × group-not-object",
         "  1 × record-not-object",
     ]
+
+
+def test_what_the_permit_does_not_cover_is_summed_up_and_whole(
+    convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VTJ_PERMIT__GROUPS", "KUOLINPAIVA")
+    lines = convert(changes([ODD]), "--strict")
+    assert (lines[0]["topic"], lines[0]["headers"]["ce_reason"]) == ("vtj.change.unmapped", "outside-permit")
+    assert "ce_reason" not in lines[2]["headers"]
+    assert convert.exit_code == 1
+    assert convert.summary.splitlines()[1:4] == ["unmapped:", "  1 × JOKU_MUU", "  1 × KOTIKUNTA (outside-permit)"]
+    [rebuilt], _ = rebuild(lines)
+    assert same(ODD, rebuilt)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,7 @@ def test_every_group_has_an_example_and_every_example_a_group() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == {group.suffix for group in GROUPS}
 
 
-each_person_group = pytest.mark.parametrize(
-    "group", [group for group in GROUPS if group.own["theme"] != "rakennus"], ids=lambda group: group.suffix
-)
+each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.suffix)
 
 
 def example(group: Group) -> Any:
@@ -37,18 +35,19 @@ def whole(group: Group, line: Any, exit_code: int) -> bool:
     return exit_code == 1 and line["value"]["data"] == {} and line["value"]["unmapped"].keys() == own
 
 
-@each_person_group
+@each_group
 def test_converts_whole(group: Group, convert: Convert) -> None:
     record = example(group)
     [line] = convert(changes([record]), "--strict")
     assert whole(group, line, convert.exit_code), convert.summary
     assert line["topic"] == f"vtj.change.{group.suffix}"
+    assert line["key"] == record["rakennustunnus" if group.own["theme"] == "rakennus" else "henkilotunnus"]
     assert line["headers"]["ce_type"] == f"fi.vtj.change.{group.suffix}"
     [rebuilt], _ = rebuild([line])
     assert same(record, rebuilt)
 
 
-@each_person_group
+@each_group
 def test_converts_as_a_snapshot(group: Group, convert: Convert) -> None:
     record = example(group)
     del record["muutospv"], record["tietoryhmat"][0]["muutosattribuutti"]
@@ -60,7 +59,7 @@ def test_converts_as_a_snapshot(group: Group, convert: Convert) -> None:
     assert same(record, rebuilt)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.suffix)
+@each_group
 def test_its_codes_are_those_of_the_code_sets(group: Group) -> None:
     codesets = Codesets.load()
     shown = example(group)["tietoryhmat"][0]

@@ -6,7 +6,8 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from tests.integration.deployment import SOON, Deployment
+from tests.integration.deployment import SOON, Deployment, change, kotikunta
+from tests.integration.pages import encoded
 
 pytestmark = pytest.mark.kafka
 
@@ -78,3 +79,31 @@ async def test_another_partition_count_is_refused_before_anything_is_changed(dep
     assert "VTJ_TOPICS__PARTITIONS" in refused.err
     assert deployment.topic("cursor") not in admin.list_topics(timeout=SOON).topics
     assert configs_of(admin, topic)["retention.ms"] == "60000"
+
+
+async def test_a_permit_plans_its_own_topics_and_tells_which_groups_never_came(deployment: Deployment) -> None:
+    permitted = deployment.but(VTJ_PERMIT__GROUPS="KUOLINPAIVA,KOTIKUNTA")
+    applied = await permitted.run("topics", "apply")
+    assert (applied.code, applied.out.count(": created")) == (0, 6), applied.err  # two groups and the four others
+    came, never = (deployment.topic(f"change.{name}") for name in ("kotikunta", "kuolinpaiva"))
+    async with permitted.publisher().open() as shard:  # leaves its markers in every partition
+        planned = await permitted.run("topics", "plan")
+        assert (planned.code, planned.err) == (0, "")
+        assert planned.out.splitlines() == [
+            "6 topics planned, 0 difference(s).",
+            f"{came}: no event of KOTIKUNTA is kept there",
+            f"{never}: no event of KUOLINPAIVA is kept there",
+            "2 groups in the permit, 2 without an event.",
+        ]
+        await shard.commit([encoded(permitted, 0, 5, change("140385-917Y", kotikunta()))])
+    planned = await permitted.run("topics", "plan")
+    assert planned.out.splitlines()[1:] == [
+        f"{never}: no event of KUOLINPAIVA is kept there",
+        "2 groups in the permit, 1 without an event.",
+    ]
+    whole = await deployment.run("topics", "plan")
+    assert whole.code == 1
+    assert "in the permit" not in whole.out
+    unknown = await permitted.but(VTJ_PERMIT__GROUPS="KOTIKUNNAT").run("topics", "plan")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "did you mean KOTIKUNTA?" in unknown.err

@@ -148,6 +148,15 @@ def test_every_setting_has_a_meaning() -> None:
             {"VTJ_REGISTRY__USERNAME": "u", "VTJ_REGISTRY__PASSWORD": SECRET, "VTJ_REGISTRY__TOKEN": SECRET},
             "VTJ_REGISTRY__USERNAME and VTJ_REGISTRY__TOKEN are both set: keep one.",
         ),
+        (
+            {"VTJ_PERMIT__GROUPS": "kotikunta,KUOLINPAIVA"},
+            "VTJ_PERMIT__GROUPS (from the environment) must name data groups",
+        ),
+        ({"VTJ_PERMIT__GROUPS": ","}, "must name data groups as upstream does, in capitals with _"),
+        (
+            {"VTJ_PERMIT__GROUPS": "kotikunta"},
+            "The permit file permits/kotikunta cannot be read: No such file or directory. VTJ_PERMIT__GROUPS (from",
+        ),
         ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka"}, "must be host:port, several separated by commas"),
         ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka:abc"}, "must be host:port, several separated by commas"),
         ({"VTJ_UPSTREAM__CLIENT_CERT_FILE": "c"}, "CLIENT_CERT_FILE is set, but not VTJ_UPSTREAM__CLIENT_KEY_FILE"),
@@ -159,6 +168,37 @@ def test_what_is_wrong_is_told_in_a_sentence(environ: dict[str, str], sentence: 
     assert sentence in message
     assert "\n" not in message
     assert SECRET not in message
+
+
+def test_a_permit_is_a_list_of_groups(tmp_path: Path) -> None:
+    assert load(None, {}).settings.permit.groups is None
+    listed = load(None, {"VTJ_PERMIT__GROUPS": " KUOLINPAIVA, KOTIKUNTA,KUOLINPAIVA"})
+    assert listed.settings.permit.groups == ("KUOLINPAIVA", "KOTIKUNTA")
+    assert load(toml(tmp_path, '[permit]\ngroups = ["KOTIKUNTA"]'), {}).settings.permit.groups == ("KOTIKUNTA",)
+
+
+def test_a_permit_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder, group in ((beside, "KOTIKUNTA"), (here, "KUOLINPAIVA")):
+        (folder / "permits").mkdir(parents=True)
+        (folder / "permits" / "sote").write_text(f"# of 2026\n\n{group}  # why\r\n", "utf-8-sig")
+    monkeypatch.chdir(here)
+    file = toml(beside, '[permit]\ngroups = "sote"')
+    assert load(file, {}).settings.permit.groups == ("KOTIKUNTA",)
+    named = load(None, {"VTJ_PERMIT__GROUPS": "sote"})
+    assert (named.settings.permit.groups, named.origins["permit.groups"]) == (
+        ("KUOLINPAIVA",),
+        f"permit file {Path('permits/sote')}",
+    )
+    assert load(toml(here, ""), {"VTJ_PERMIT__GROUPS": str(beside / "permits" / "sote")}).settings.permit.groups == (
+        "KOTIKUNTA",
+    )
+    (here / "permits" / "empty").write_text("# nothing\n")
+    assert "permits/empty names no data group" in wrong({"VTJ_PERMIT__GROUPS": "empty"})
+    (here / "permits" / "odd").write_text("kotikunta\n")
+    assert "VTJ_PERMIT__GROUPS (from permit file permits/odd) must name data groups" in wrong(
+        {"VTJ_PERMIT__GROUPS": "odd"}
+    )
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
@@ -191,6 +231,8 @@ def test_the_root_without_its_last_slash() -> None:
         ("[schedule]\ninterval = true", "VTJ_SCHEDULE__INTERVAL (from file {path}) must be a number"),
         ("[topics]\nprefix = 1", "VTJ_TOPICS__PREFIX (from file {path}) must be a valid string"),
         ("[upstream]\nstart = 2026-11-01T00:00:00", "VTJ_UPSTREAM__START (from file {path}) must be today"),
+        ("[permit]\ngroups = []", "VTJ_PERMIT__GROUPS (from file {path}) must be data groups, separated by commas"),
+        ("[permit]\ngroups = [1]", "VTJ_PERMIT__GROUPS (from file {path}) must name data groups as upstream does"),
         ("[upstream]\npassword_file = 1", "VTJ_UPSTREAM__PASSWORD_FILE (from file {path}) must be a path, for example"),
         (f'[upstream]\npassword = "{SECRET}', "The settings file {path} is not TOML (at"),
         (f"[upstream]\npassword = {SECRET}", "The settings file {path} is not TOML (at line 2, column 12)"),

@@ -1,5 +1,6 @@
 """Pages for tests: synthetic persons only."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from producer.events.groups import Catalogue
 from producer.model import EncodedEvent, EncodedPage, Kind, Page
 
 ME, OLD, OTHER = "140385-917Y", "140385-9180", "301183-952B"
+PRT = "900000021R"
 FETCHED = 1_793_600_000_123
 CHANGED = "2026-11-02T07:15:04.394Z"
 
@@ -23,6 +25,10 @@ def record(*groups: Any, person: Any = ME, **members: Any) -> dict[str, Any]:
     return {"henkilotunnus": person, "tietoryhmat": list(groups), "muutospv": CHANGED, **members}
 
 
+def building(*groups: Any, prt: Any = PRT, **members: Any) -> dict[str, Any]:
+    return {"rakennustunnus": prt, "tietoryhmat": list(groups), "muutospv": CHANGED, **members}
+
+
 def kotikunta(**members: Any) -> dict[str, Any]:
     return {"tietoryhma": "KOTIKUNTA", "muutosattribuutti": "LISATTY", "kuntakoodi": "091", **members}
 
@@ -30,9 +36,9 @@ def kotikunta(**members: Any) -> dict[str, Any]:
 class Converting:
     """A converter with a reader behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, permit: Collection[str] | None = None) -> None:
         catalogue, framing = Catalogue.load(), SingleObject()
-        self.converter = Converter(catalogue, framing, prefix="vtj", feed="vtj")
+        self.converter = Converter(catalogue.within(permit), framing, prefix="vtj", feed="vtj")
         self._decoder = Decoder(catalogue)
 
     def __call__(self, *records: Any, **page_members: Any) -> EncodedPage:

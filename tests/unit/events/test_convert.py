@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit.events.pages import CHANGED, FETCHED, ME, OLD, OTHER, Converting, kotikunta, page, record
+from tests.unit.events.pages import CHANGED, FETCHED, ME, OLD, OTHER, PRT, Converting, building, kotikunta, page, record
 
 KORJAUS = "HENKILOTUNNUS_KORJAUS"
 
@@ -243,3 +243,32 @@ def test_names_that_could_be_content_are_not_shown(convert: Converting) -> None:
     )
     assert encoded.unmapped == {"../../?": 1, "../?": 1, "KOTIKUNTA.?": 2, "?": 1}
     assert convert.value(encoded.events[0])["unmapped"][f'"{ME}"'] == "1"
+
+
+SAHKO = {"tietoryhma": "RAKENNUKSEN_SAHKO_VARUSTETIETO", "muutosattribuutti": "MUUTETTU", "sahko": True}
+
+
+def test_a_building_is_keyed_by_its_id(convert: Converting) -> None:
+    encoded = convert(building(SAHKO, {"tietoryhma": "RAKENNUKSEN_UUSI"}))
+    values = [convert.value(event) for event in encoded.events]
+    topics = [event.topic.removeprefix("vtj.change.") for event in encoded.events]
+    assert topics == ["rakennuksen-sahko-varustetieto", "unmapped"]
+    assert {event.key for event in encoded.events} == {PRT.encode()}
+    assert [value["personId"] for value in values] == [PRT] * 2
+    assert [value["unmapped"] for value in values] == [{"sahko": "true"}, {}]
+    assert encoded.dead == {}
+
+
+@pytest.mark.parametrize("odd", [None, "", 5, "x" * 65])
+def test_what_stood_for_a_person_stays_with_a_building(convert: Converting, odd: object) -> None:
+    [value] = convert.values(building(SAHKO, henkilotunnus=odd))
+    assert value["personId"] == PRT
+    assert json.loads(value["unmapped"]["../henkilotunnus"]) == odd
+
+
+def test_a_building_beside_a_person_is_a_member_like_any_other(convert: Converting) -> None:
+    encoded = convert(record(kotikunta(), rakennustunnus=PRT))
+    [event] = encoded.events
+    assert event.key == ME.encode()
+    assert convert.value(event)["unmapped"] == {"../rakennustunnus": f'"{PRT}"'}
+    assert encoded.unmapped == {"../rakennustunnus": 1}

@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.events.pages import ME, Converting, kotikunta, record
+from tests.unit.events.pages import ME, PRT, Converting, building, kotikunta, record
 
 TOPIC = "vtj.dead-letter"
+# A wrong check character, too short, too long, other digits, lower case, a number, nothing.
+NO_BUILDINGS = ("900000021S", "900000021", "900000021RR", "٩00000021R", "900000021r", 900000021, "", None)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,10 @@ TOPIC = "vtj.dead-letter"
         (record(kotikunta(), person=140385), "no-identity-code", None),
         (record(kotikunta(), person="x" * 65), "no-identity-code", None),
         (record(kotikunta(), person="140385\ud800917Y"), "no-identity-code", None),
+        *((building(kotikunta(), prt=prt), "no-identity-code", None) for prt in NO_BUILDINGS),
+        (record(kotikunta(), person="", rakennustunnus="900000021S"), "no-identity-code", None),
+        ({"rakennustunnus": PRT}, "no-groups", PRT.encode()),
+        (building(5), "no-groups", PRT.encode()),
         ({"henkilotunnus": ME}, "no-groups", ME.encode()),
         (record(), "no-groups", ME.encode()),
         (record(5, None, []), "no-groups", ME.encode()),
@@ -36,7 +42,10 @@ def test_a_record_that_cannot_be_placed(convert: Converting, content: Any, reaso
     value = convert.value(letter)
     assert (value["reason"], value["position"], value["cut"]) == (reason, 1, False)
     assert (value["previousCursor"], value["cursor"], value["bucket"], value["feed"]) == (17, 2**62, "0", "vtj")
-    assert (value["rawSize"], value["rawDigest"]) == (len(value["raw"]), sha256(value["raw"].encode()).hexdigest())
+    assert (value["rawSize"], value["rawDigest"]) == (
+        len(value["raw"].encode()),
+        sha256(value["raw"].encode()).hexdigest(),
+    )
     assert encoded.dead == {reason: 1}
 
 
