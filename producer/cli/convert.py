@@ -4,10 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from producer.cli.labels import labels_option
 
 if TYPE_CHECKING:
     from producer.events.decode import Decoder
+    from producer.events.labels import Labels
     from producer.model import EncodedPage, Page
 
 
@@ -17,10 +20,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="show the events that an answer would become",
         description="Reads an answer of muutokset or perustiedot and prints one JSON line for each Kafka record, "
         "decoded from the very bytes that would be sent; on standard error what was unmapped or dead-lettered. Nothing "
-        "is fetched here, so fetchedAt is 1970-01-01.",
+        "is fetched here, so fetchedAt is 1970-01-01. FILE goes before --labels, or after its language.",
     )
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the answer; - (default): standard input")
     parser.add_argument("--strict", action="store_true", help="exit 1 when anything was unmapped or dead-lettered")
+    labels_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -30,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.events.decode import Decoder
     from producer.events.framing import SingleObject
     from producer.events.groups import Catalogue
+    from producer.events.labels import Labels
     from producer.upstream.answer import parse_page
 
     settings = load(args.config).settings
@@ -37,23 +42,26 @@ def run(args: argparse.Namespace) -> int:
     catalogue, framing = Catalogue.load(), SingleObject()
     permitted = catalogue.within(settings.permit.groups)
     encoded = Converter(permitted, framing, prefix=settings.topics.prefix, feed=settings.feed.name).convert(page)
-    sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue)))
+    meanings = Labels.load(catalogue, args.labels) if args.labels else None
+    sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue), meanings))
     sys.stdout.buffer.flush()
     print(summary(page, encoded), file=sys.stderr)
     return 1 if args.strict and (encoded.unmapped or encoded.dead) else 0
 
 
-def lines(encoded: "EncodedPage", decoder: "Decoder") -> Iterator[bytes]:
-    """Each Kafka record as a JSON line; times are ISO 8601."""
+def lines(encoded: "EncodedPage", decoder: "Decoder", meanings: "Labels | None" = None) -> Iterator[bytes]:
+    """Each Kafka record as a JSON line; times are ISO 8601. meanings: adds the member `labels`, path → label."""
     import orjson
 
     for event in encoded.events:
-        line = {
+        line: dict[str, Any] = {
             "topic": event.topic,
             "key": event.key and event.key.decode(),
             "headers": {name: value.decode() for name, value in event.headers},
             "value": decoder.decode(event.value),
         }
+        if meanings:
+            line["labels"] = meanings.of(line["value"])
         yield orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
 
 

@@ -4,8 +4,11 @@ import argparse
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.cli.labels import labels_option
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from producer.config import Settings
     from producer.events.decode import Decoder
     from producer.events.groups import Catalogue
+
+_CHANGE_WIDTH: Final = 11
+_LABELLED_WIDTH: Final = 44  # MUUTETTU Muutettu: ryhmä muutoksen jälkeen
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,6 +36,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--from-beginning", action="store_true", help="begin with the oldest event that is kept")
     parser.add_argument("--once", action="store_true", help="end at what is there now, instead of waiting for more")
     parser.add_argument("--table", action="store_true", help="a table instead of JSON lines (default on a terminal)")
+    labels_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,6 +66,7 @@ def _person(name: str) -> bytes:
 async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | None) -> None:
     from producer.events.decode import Decoder
     from producer.events.groups import Catalogue
+    from producer.events.labels import Labels
     from producer.kafka import topics
     from producer.kafka.connection import administration
     from producer.kafka.reader import committed
@@ -70,6 +78,7 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
     async with administration(settings.kafka) as admin:
         await topics.limits(admin, names)  # are they there at all?
     decoder = Decoder(catalogue)
+    meanings = Labels.load(catalogue, args.labels) if args.labels else None
     show = _row if args.table or sys.stdout.isatty() else _json
     async with contextlib.AsyncExitStack() as stack:
         registry = None
@@ -82,7 +91,8 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
                 number = decoder.unknown(record.value)
                 if registry and number is not None:  # whatever wrote it: this version, an older one, a stranger
                     decoder.learn(number, await registry.schema(number))
-                print(show(record, _decoded(decoder, record.value)), flush=True)
+                value = _decoded(decoder, record.value)
+                print(show(record, value, meanings.of(value) if meanings else None), flush=True)
 
 
 def _decoded(decoder: "Decoder", value: bytes) -> dict[str, Any]:
@@ -107,7 +117,9 @@ def _topics(catalogue: "Catalogue", prefix: str, group: str | None) -> list[str]
     return [change_topic(prefix, known)]
 
 
-def _json(record: "ConsumerRecord[bytes | None, bytes]", value: dict[str, Any]) -> str:
+def _json(
+    record: "ConsumerRecord[bytes | None, bytes]", value: dict[str, Any], labels: Mapping[str, str] | None
+) -> str:
     import orjson
 
     line = {
@@ -118,21 +130,29 @@ def _json(record: "ConsumerRecord[bytes | None, bytes]", value: dict[str, Any]) 
         "headers": {name: text.decode() for name, text in record.headers},
         "value": value,
     }
+    if labels is not None:
+        line["labels"] = labels
     return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode()
 
 
-def _row(record: "ConsumerRecord[bytes | None, bytes]", value: dict[str, Any]) -> str:
-    """One line for the eye: where it came from, whose, what, and the content in short."""
+def _row(record: "ConsumerRecord[bytes | None, bytes]", value: dict[str, Any], labels: Mapping[str, str] | None) -> str:
+    """One line for the eye: where it came from, whose, what, and the content in short; labels follow their codes."""
+    known = labels or {}
     what = value.get("group") or value.get("reason", "")
     content = value.get("data") if "group" in value else value.get("detail", value.get("undecoded"))
     if isinstance(content, dict):
-        content = ", ".join(f"{name}={_short(one)}" for name, one in content.items() if one is not None)
+        shown = {name: _short(one, known, f"data.{name}") for name, one in content.items() if one is not None}
+        content = ", ".join(f"{name}={text}" for name, text in shown.items())
     key = record.key.decode() if record.key else "-"
     where = f"{value.get('cursor', '-'):>10} {value.get('position', '-'):>5}"
-    return f"{where}  {key:<11}  {what:<40} {value.get('changeType') or '':<11} {content or ''}"
+    change = _short(value.get("changeType") or "", known, "changeType")
+    width = _CHANGE_WIDTH if labels is None else _LABELLED_WIDTH
+    return f"{where}  {key:<11}  {what:<40} {change:<{width}} {content or ''}"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, labels: Mapping[str, str], path: str) -> str:
     if isinstance(value, dict):
-        return "/".join(_short(one) for one in value.values() if one is not None)
-    return str(value)
+        return "/".join(_short(one, labels, f"{path}.{name}") for name, one in value.items() if one is not None)
+    if isinstance(value, list):
+        return f"[{', '.join(_short(one, labels, f'{path}[{at}]') for at, one in enumerate(value))}]"
+    return f"{value} {labels[path]}" if path in labels else str(value)

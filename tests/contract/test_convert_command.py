@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from producer.events.codesets import Codesets
 from tests.contract.converting import Convert, changes, snapshot
 from tests.contract.rebuild import rebuild, same
 
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 CODE = "140385-917Y"
 RECORD = {
     "henkilotunnus": CODE,
@@ -88,6 +90,38 @@ def test_strict(convert: Convert, answer: object, exit_code: int) -> None:
 def test_an_answer_without_changes_prints_nothing(convert: Convert) -> None:
     assert convert(changes([])) == []
     assert convert.summary == "muutokset, cursor 5446623423, ajanTasalla true: 0 records, 0 events\n"
+
+
+def test_labels_stand_beside_the_event_which_stays_as_it_was(convert: Convert) -> None:
+    examples = [json.loads(path.read_text("utf-8")) for path in sorted(EXAMPLES.iterdir())]
+    answer = changes([*examples, ODD])
+    plain = convert(answer)
+    assert all("labels" not in line for line in plain)
+    labelled = convert(answer, "--labels")
+    labels = [line.pop("labels") for line in labelled]
+    assert labelled == plain
+    by_topic = {line["topic"].removeprefix("vtj.change."): one for line, one in zip(plain, labels, strict=True)}
+    assert by_topic["kotikunta"]["data.kuntakoodi"] == "Helsinki"
+    assert by_topic["huoltaja"]["data.huoltaja.sukupuoli"] == "Mies"
+    assert by_topic["kansalaisuus"]["data.korjatutKansalaisuudet[0].kansalaisuuskoodi"] == "Ruotsi"
+    assert by_topic["vtj.dead-letter"] == by_topic["unmapped"] == {}
+    assert b"Kallioniemi" not in json.dumps(labels).encode()
+
+
+@pytest.mark.parametrize(("language", "label"), [("fi", "Helsinki"), ("sv", "Helsingfors"), ("en", "Helsinki")])
+def test_labels_in_a_language(convert: Convert, language: str, label: str) -> None:
+    [line] = convert(changes([RECORD]), "--labels", language)
+    assert line["labels"]["data.kuntakoodi"] == label
+
+
+def test_code_sets_are_read_for_labels_alone(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("the code sets were read")
+
+    monkeypatch.setattr(Codesets, "load", refuse)
+    convert(changes([RECORD]))
+    with pytest.raises(AssertionError):
+        convert(changes([RECORD]), "--labels")
 
 
 def test_the_same_answer_gives_the_same_output(convert: Convert) -> None:

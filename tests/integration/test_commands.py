@@ -11,12 +11,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
 
+from producer.events.codesets import Codesets
 from producer.kafka.reader import committed
 from producer.sandbox import Sandbox
 from tests.broker import Broker
 from tests.integration.deployment import KOTIKUNTA, SOON, Deployment
 
 pytestmark = pytest.mark.kafka
+CODESETS = Codesets.load()
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,22 @@ async def test_tail_shows_every_committed_event_decoded(filled: Deployment) -> N
     assert {line["headers"]["ce_specversion"] for line in lines} == {"1.0"}
     [letter] = [line for line in lines if line["topic"] == filled.topic("dead-letter")]
     assert (letter["key"], letter["value"]["reason"]) == (None, "record-not-object")
+
+
+async def test_tail_shows_what_codes_mean(filled: Deployment) -> None:
+    arguments = ("tail", "--group", "kotikunta", "--from-beginning", "--once")
+    plain, labelled = [await filled.run(*arguments), await filled.run(*arguments, "--labels", "sv")]
+    assert (plain.code, labelled.code, labelled.err) == (0, 0, "")
+    lines = {(line["partition"], line["offset"]): line for line in map(json.loads, labelled.out.splitlines())}
+    labels = {at: line.pop("labels") for at, line in lines.items()}
+    assert lines == {(line["partition"], line["offset"]): line for line in map(json.loads, plain.out.splitlines())}
+    for at, line in lines.items():
+        assert labels[at]["data.kuntakoodi"] == CODESETS.label("kunta", line["value"]["data"]["kuntakoodi"], "sv")
+    table = await filled.run(*arguments, "--table", "--labels")
+    assert (table.code, len(table.out.splitlines())) == (0, len(lines)), table.err
+    for line in lines.values():
+        code = line["value"]["data"]["kuntakoodi"]
+        assert f"kuntakoodi={code} {CODESETS.label('kunta', code, 'fi')}" in table.out
 
 
 async def test_what_is_committed_behind_an_open_transaction_is_waited_for(
