@@ -1,7 +1,7 @@
 """asyncapi.json against AsyncAPI's own JSON Schema.
 
-asyncapi-3.0.0.json is schemas/3.0.0.json of the npm package @asyncapi/specs 6.11.1 (Apache-2.0), on fewer lines: it holds
-the Kafka bindings and Avro too, and is here so that no test needs npm or a network.
+asyncapi-3.0.0.json is schemas/3.0.0.json of the npm package @asyncapi/specs 6.11.1 (Apache-2.0), on fewer lines: it
+holds the Kafka bindings and Avro too, and is here so that no test needs npm or a network.
 """
 
 import copy
@@ -45,7 +45,9 @@ def channel(document: Document) -> Any:
         lambda one: one["operations"]["send-kotikunta"].update(action="publish"),
         lambda one: channel(one).update(partitions="6"),
         lambda one: channel(one)["topicConfiguration"].update({"cleanup.policy": ["keep"]}),
-        lambda one: one["components"]["messages"]["kotikunta"]["bindings"]["kafka"].update(key="personal identity code"),
+        lambda one: one["components"]["messages"]["kotikunta"]["bindings"]["kafka"].update(
+            key="personal identity code"
+        ),
         lambda one: one["components"]["messages"]["kotikunta"]["payload"]["schema"].update(type="recrod"),
     ],
     ids=["version", "action", "partitions", "cleanup", "key", "avro"],

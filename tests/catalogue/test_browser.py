@@ -109,7 +109,7 @@ async def test_the_search_knows_both_languages_and_fields(browser: Browser, fold
     results = one.page.locator("#results")
     await expect(results.get_by_role("link", name="Äidinkieli", exact=True)).to_be_visible()
     await one.page.get_by_role("searchbox").fill("kielikoodiISO6392")
-    await results.get_by_role("link", name="kielikoodiISO6392", exact=True).click()
+    await results.get_by_role("link", name="kielikoodiISO6392", exact=True).first.click()
     await expect(one.page.locator("#f-kielikoodiISO6392")).to_be_visible()
     assert one.was_undisturbed()
 
