@@ -169,6 +169,10 @@ def test_catalogue_json_has_every_group_and_field(told: dict[str, Any], files: F
     assert {one["topic"] for one in told["topics"] if not one["group"]} == {"vtj.change.unmapped", "vtj.dead-letter"}
 
 
+def test_the_envelope_is_told_in_finnish_too(contents: Contents) -> None:
+    assert [one.name for one in contents.envelope if one.doc.fi == one.doc.en] == []
+
+
 def kotikunta(contents: Contents) -> Topic:
     return next(one for one in contents.topics if one.suffix == KOTIKUNTA)
 
