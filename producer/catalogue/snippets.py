@@ -14,7 +14,7 @@ settings = {
 """
 
 _PLAIN: Final = f"""\
-# pip install confluent-kafka fastavro
+# pip install confluent-kafka fastavro; SUFFIX.avsc is below, under Schema
 from io import BytesIO
 from confluent_kafka import Consumer
 from fastavro import schemaless_reader
@@ -23,7 +23,7 @@ from fastavro.schema import load_schema
 {_SETTINGS}
 consumer, schema = Consumer(settings), load_schema("SUFFIX.avsc")
 consumer.subscribe(["TOPIC"])
-event = schemaless_reader(BytesIO(consumer.poll(60).value()[10:]), schema, None)
+event = schemaless_reader(BytesIO(consumer.poll(60).value()[10:]), schema, None)  # after C3 01, fingerprint
 """
 
 # The strategy is named for the reason that docs/consume.md gives.
