@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
   $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
 
-.PHONY: help demo test lint chaos bench clean
+.PHONY: help demo test lint catalogue chaos bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,9 @@ lint: .venv/dev ## ruff, mypy, import rules, the schemas
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vtj-producer schemas check
+
+catalogue: .venv/dev ## make docs/catalogue again; its catalogue.json is committed, and a test says when it is stale
+	@$(BIN)/vtj-producer catalogue build --output docs/catalogue
 
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)

@@ -50,6 +50,8 @@ def _topic(one: Topic) -> dict[str, Any]:
         "fingerprint": one.fingerprint,
         "singleObjectPrefix": one.prefix.hex(),
         "pii": list(one.pii),
+        "changes": list(one.changes),
+        "withheld": one.restricted,
         "fields": [_field(field) for field in one.own],
         "history": [_change(change) for change in one.history],
         "example": one.example,

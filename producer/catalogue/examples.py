@@ -1,14 +1,14 @@
 """Real events for the pages: the records of schemas/examples, through the converter, read back by fastavro."""
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from producer.errors import SettingsError
 from producer.events.convert import Converter
 from producer.events.decode import Decoder
+from producer.events.examples import record
+from producer.events.files import stop
 from producer.events.fit import CHANGE_TYPE, TIETORYHMA, WITHHELD
 from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
@@ -34,36 +34,31 @@ class Examples:
 
     def withheld(self, suffix: str, names: list[str]) -> Line:
         """The same under turvakielto: upstream then sends the names of the withheld fields, and nothing else."""
-        record = self._record(suffix)
-        record[GROUPS] = [
-            {TIETORYHMA: record[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names},
+        changed = self._record(suffix)
+        changed[GROUPS] = [
+            {TIETORYHMA: changed[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names},
         ]
-        return self._event(record)
+        return self._event(changed)
 
     def unmapped(self, suffix: str) -> Line:
         """A group without a schema, made of another's example."""
-        record = self._record(suffix)
-        record[GROUPS][0][TIETORYHMA] = "UUSI_TIETORYHMA"
-        return self._event(record)
+        changed = self._record(suffix)
+        changed[GROUPS][0][TIETORYHMA] = "UUSI_TIETORYHMA"
+        return self._event(changed)
 
     def dead_letter(self, suffix: str) -> Line:
         """A record that no event can be made of: it names no person."""
-        record = self._record(suffix)
-        del record[PERSON]
-        return self._event(record)
+        changed = self._record(suffix)
+        del changed[PERSON]
+        return self._event(changed)
 
     def _record(self, suffix: str) -> dict[str, Any]:
-        path = self._folder / f"{suffix}.json"
-        try:
-            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"example {path}: {error}", hint="write a change record; schemas/README.md says what it must hold"
-            ) from None
-        return record
+        read = record(self._folder / f"{suffix}.json", stop)
+        assert read is not None, "stop raises"
+        return read
 
-    def _event(self, record: dict[str, Any]) -> Line:
-        page = Page("CHANGE", "0", CURSOR - 1, CURSOR, True, FETCHED_AT, [record])
+    def _event(self, one: dict[str, Any]) -> Line:
+        page = Page("CHANGE", "0", CURSOR - 1, CURSOR, True, FETCHED_AT, [one])
         event = self._converter.convert(page).events[0]
         line = {
             "topic": event.topic,

@@ -1,13 +1,14 @@
 """Everything there is to say of each topic that consumers read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from producer.catalogue.examples import Examples, Line
 from producer.catalogue.history import Change, history, releases
 from producer.catalogue.reading import Field, Shared, Text, both, fields, paths, shared
+from producer.catalogue.words import ENVELOPE
 from producer.config import Feed, Topics
 from producer.events.avsc import PII
 from producer.events.codesets import Codesets
@@ -103,7 +104,10 @@ class Contents:
         return cls(
             prefix=settings.prefix,
             topics=(*map(topics.group, catalogue.groups.values()), topics.unmapped(), topics.dead_letter()),
-            envelope=fields(catalogue.unmapped.schema),
+            envelope=tuple(
+                replace(one, doc=Text(ENVELOPE.get(one.name, one.doc.fi), one.doc.en))
+                for one in fields(catalogue.unmapped.schema)
+            ),
             types=dict(sorted(types.items())),
             codesets=codesets,
         )

@@ -47,6 +47,27 @@ KEY: Final = {
         "henkilötunnus tai rakennustunnus, jos se tunnetaan", "personal identity code or building id, if it is known"
     ),
 }
+ENVELOPE: Final = {  # the envelope's own docs are English, and part of every published schema
+    "feed": "Syöte: yhden tietoluvan muutosvirta",
+    "bucket": "Syötteen lohko: ne henkilöt, joilla on yhteinen kirjausavain",
+    "cursor": "Kirjausavain sivun jälkeen (viimeisinKirjausavain); ei Kafkan offset",
+    "fetchedAt": "Milloin sivu haettiin",
+    "kind": "CHANGE: muutoksista; SNAPSHOT: perustiedoista; REPLAY: uudelleen kerrottu muutos",
+    "recordId": "Sama yhden muutostietueen kaikilla tapahtumilla ja jokaisella hakukerralla",
+    "recordSize": "Montako tietoryhmää muutostietueessa on",
+    "personId": "Henkilötunnus, jolle tietue kirjattiin",
+    "changedAt": "muutospv: milloin muutos kirjattiin; null, jos DVV ei kertonut sitä tai sitä ei voi lukea",
+    "eventId": "Muodostettu kentästä recordId, ryhmän paikasta tietueessa ja avaimesta; sama jokaisella hakukerralla",
+    "position": "Ryhmän paikka sivulla, kaikki tietueet laskien, nollasta; (cursor, position) järjestää tapahtumat",
+    "group": "tietoryhma niin kuin DVV sen kirjoittaa",
+    "changeType": "muutosattribuutti; null perustiedoissa; TUNTEMATON, kun sana on uusi (kentässä unmapped)",
+    "data": "Ryhmän omat kentät; null vain, kun kaikki on jätetty pois",
+    "inForce": "voimassaolevatTiedot: mikä on voimassa nyt; null, jos DVV ei kertonut sitä",
+    "withheldFields": "turvakiellonAlaisetKentat: turvakiellon vuoksi pois jätetyt; null, jos DVV ei kertonut niitä",
+    "unmapped": "Mille skeemassa ei ole paikkaa: polku → JSON-teksti. Polut: foo, huoltaja.foo, oikeudet[0].foo; "
+    "../foo on muutostietueen kenttä, ../../foo sivun; nimi, jossa on muuta kuin kirjaimia, numeroita, _ ja -, on "
+    "JSON-lainausmerkeissä",
+}
 TYPES: Final = {
     "string": Text("teksti", "text"),
     "int": Text("kokonaisluku", "whole number"),

@@ -20,11 +20,12 @@ const fold = (text) => text.toLowerCase().normalize("NFD").replace(/[\u0300-\u03
 function find(query) {
   const words = fold(query).split(" ").filter(Boolean);
   const has = (text, word) => fold(text).includes(word);
+  const whole = (text, word) => ` ${fold(text)} `.includes(` ${word} `);
   return CATALOGUE.map((entry) => {
     const head = [...entry.title, entry.name, entry.topic ?? ""].join(" ");
     let score = 0;
     for (const word of words) {
-      if (has(head, word)) score += 4;
+      if (has(head, word)) score += whole(entry.title.join(" "), word) ? 6 : 4;
       else if (entry.fields.some((field) => has(field[0], word))) score += 2;
       else if (entry.fields.some((field) => has(field.join(" "), word)) || has(entry.theme.join(" "), word)) score += 1;
       else return null;
