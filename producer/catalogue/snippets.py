@@ -34,7 +34,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, topic_subject_
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 
 {_SETTINGS}
-registry = SchemaRegistryClient({{"url": "https://registry.example.fi"}})
+registry = SchemaRegistryClient({{"url": "https://schemas.example.fi"}})
 read = AvroDeserializer(registry, conf={{"subject.name.strategy": topic_subject_name_strategy}})
 consumer = DeserializingConsumer({{**settings, "value.deserializer": read}})
 consumer.subscribe(["TOPIC"])
