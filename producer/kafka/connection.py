@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -93,8 +94,12 @@ def _task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> as
 
 
 def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """aiokafka fails more futures than anybody waits for; where it matters the same error was raised already."""
-    if not isinstance(context.get("exception"), KafkaError):
+    """What aiokafka reports and nobody needs to hear.
+
+    It fails more futures than anybody waits for; where it matters the same error was raised already. And it leaves the
+    first connection of a client whose start is cancelled to its finalizer, which has closed it when it says so.
+    """
+    if not isinstance(context.get("exception"), KafkaError) and not isinstance(context.get("conn"), AIOKafkaConnection):
         loop.default_exception_handler(context)
 
 

@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 from itertools import islice
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import IllegalOperation
 from aiokafka.producer.transaction_manager import TransactionState
 
 from producer.config import Kafka
 from producer.errors import Doubt, KafkaRefused, ProducerError, StepDown, TopicsDiffer
-from producer.kafka import ledger, topics
+from producer.kafka import ledger, once, recovery, topics
 from producer.kafka.batches import Batches
 from producer.kafka.connection import connection, deadline, started
 from producer.kafka.cursor import Position, positions
-from producer.kafka.ending import EndTxnOnce
 from producer.kafka.names import Names
 from producer.model import EncodedEvent, EncodedPage
 
@@ -27,7 +27,7 @@ from producer.model import EncodedEvent, EncodedPage
 # CONCURRENT_TRANSACTIONS; aiokafka then sleeps for this constant, 20 ms, longer than all the rest of a small
 # commit takes. A test notices when aiokafka drops or renames it.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
-aiokafka.producer.sender.EndTxnHandler = EndTxnOnce
+once.install()
 
 # The share of the broker's transaction timeout that filling a transaction may take; the rest is for ending it.
 FILLING_SHARE = 0.75
@@ -85,7 +85,9 @@ class Publisher:
             try:
                 if not self._still_ours():
                     raise StepDown("the shard went to another instance while it was being opened")
-                await self._seal(producer)
+                await shard.complete()
+                async with deadline(settings.commit_timeout, "sealing the partitions"):
+                    await recovery.seal(producer, names, self._data_topics)
                 async with deadline(settings.commit_timeout, "reading the cursor"):
                     found = await positions(settings, self._instance, names.cursor_topic, [names.shard])
                 if position := found.get(names.key):
@@ -93,23 +95,6 @@ class Publisher:
                 yield shard
             finally:
                 await shard.end()
-
-    async def _seal(self, producer: AIOKafkaProducer) -> None:
-        """Aborts an empty transaction over every partition that an older incarnation may have written to.
-
-        InitProducerId ends the old transaction only in the partitions that its coordinator knows. A batch of it that
-        was on its way, as when a broker restarts, can land behind those markers: it would hold every read_committed
-        reader there, us on the cursor first, and our next commit would commit it too. The markers of this abort end
-        what has landed, and bring the new epoch to each partition, so that what comes still later is refused.
-        """
-        written = {self._names.cursor_topic: [self._names.shard], self._names.ledger_topic: [self._names.shard]}
-        written |= {topic: list(range(count)) for topic, count in self._data_topics.items()}
-        async with deadline(self._settings.commit_timeout, "sealing the partitions"):
-            await producer.begin_transaction()
-            for topic, partitions in written.items():
-                for partition in partitions:
-                    producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
-            await producer.abort_transaction()
 
     async def _limits(self) -> dict[str, int]:
         """A topic that is missing is a Doubt: it was there at the start, and a restarting broker forgets for a bit."""
@@ -149,6 +134,12 @@ class Shard:
         self._oversized = oversized
         self._instance = instance
         self._in_transaction = False
+        self._coordinator: AIOKafkaConnection | None = None  # its connection when it said that we had committed
+
+    async def complete(self) -> None:
+        """Makes sure that the last commit is whole; a broker that has come back may have committed a part of it."""
+        async with deadline(self._settings.commit_timeout, "completing the last commit"):
+            await recovery.complete(self._producer, self._settings, self._names, certain=self._coordinator is not None)
 
     async def begin(self, cursor: int) -> None:
         """Stores where a new feed begins, before its first request: `today` must not move with every restart."""
@@ -174,6 +165,8 @@ class Shard:
     async def _transact(self, pages: Sequence[EncodedPage], previous: int | None) -> None:
         began, timeout = time.monotonic(), self._settings.commit_timeout
         batches = Batches(self._producer, self._data_topics, self._limits, timeout)
+        if self._coordinator is not None and once.coordinator(self._producer) is not self._coordinator:
+            await self.complete()
         async with deadline(timeout, "beginning a transaction"):
             await self._producer.begin_transaction()
         self._in_transaction = True
@@ -194,6 +187,7 @@ class Shard:
         async with deadline(timeout, "the commit"):
             await self._producer.commit_transaction()
         self._in_transaction = False
+        self._coordinator = once.coordinator(self._producer)
         self.cursor = position.cursor
 
     async def _fill(self, batches: Batches, page: EncodedPage, began: float) -> None:

@@ -52,6 +52,8 @@ def measure(bench: Bench, broker: str, sizes: dict[str, int]) -> Figures:
                 "product": bench.product(each),
                 "page by page": bench.product_page_by_page(each),
                 "limit": bench.limit(each // 4),
+                "baseline, all groups": bench.baseline(each, "all"),
+                "product, all groups": bench.product(each, "all"),
             }
         )
         said = "; ".join(f"{name} {rate(one):,.0f}/s {cpu(one):.1f} µs" for name, one in rounds[-1].items())

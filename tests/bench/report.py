@@ -18,6 +18,8 @@ NAMES: Final = {
     "page by page": "vtj-producer, one page a transaction",
     "product": "vtj-producer as it comes: pages share transactions",
     "limit": "limit: `send_batch` of ready bytes, four pages a transaction",
+    "baseline, all groups": "the straightforward script, every group of a person",
+    "product, all groups": "vtj-producer as it comes, every group of a person",
 }
 
 

@@ -56,15 +56,15 @@ class Bench:
         self._upstream.communicate()
         self._bytecode.cleanup()
 
-    def baseline(self, pages: int) -> Reading:
+    def baseline(self, pages: int, mix: str = "common") -> Reading:
         feed = self._feed()
-        arguments = ["tests.bench.baseline", self._bootstrap, f"{self._url}/{feed}/{pages}", self._prefix, feed]
-        return self._measured(feed, self._expected(pages), "-m", *arguments)
+        arguments = ["tests.bench.baseline", self._bootstrap, f"{self._url}/{feed}/{mix}/{pages}", self._prefix, feed]
+        return self._measured(feed, self._expected(pages, mix), "-m", *arguments)
 
-    def product(self, pages: int, **settings: str) -> Reading:
+    def product(self, pages: int, mix: str = "common", **settings: str) -> Reading:
         feed = self._feed()
-        env = self._settings(feed, pages) | settings
-        return self._measured(feed, self._expected(pages), "-m", "tests.bench.product", env=env)
+        env = self._settings(feed, pages, mix) | settings
+        return self._measured(feed, self._expected(pages, mix), "-m", "tests.bench.product", env=env)
 
     def product_page_by_page(self, pages: int) -> Reading:
         return self.product(pages, VTJ_KAFKA__TRANSACTION_EVENTS=str(ONE_PAGE))
@@ -111,17 +111,17 @@ class Bench:
             time.sleep(0.05)
         raise TimeoutError(f"{run} did not come to request {requests}")
 
-    def _expected(self, pages: int) -> int:
-        return sum(self._groups[page % self._distinct] for page in range(pages))
+    def _expected(self, pages: int, mix: str) -> int:
+        return sum(self._groups[mix][page % self._distinct] for page in range(pages))
 
     def _feed(self) -> str:
         self._feeds += 1
         return f"bench-{self._feeds}"
 
-    def _settings(self, feed: str, pages: int) -> dict[str, str]:
+    def _settings(self, feed: str, pages: int, mix: str = "common") -> dict[str, str]:
         return self._environment | {
             "VTJ_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap,
-            "VTJ_UPSTREAM__URL": f"{self._url}/{feed}/{pages}",
+            "VTJ_UPSTREAM__URL": f"{self._url}/{feed}/{mix}/{pages}",
             "VTJ_UPSTREAM__START": "0",
             "VTJ_UPSTREAM__REQUESTS_PER_MINUTE": "1000000",  # a courtesy to DVV, not a speed of ours
             "VTJ_TOPICS__PREFIX": self._prefix,

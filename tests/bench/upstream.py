@@ -1,8 +1,9 @@
 """Upstream for measuring: a process that serves ready pages from memory, so that making them costs the client nothing.
 
-`POST /<run>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the ready ones over and over.
+`POST /<run>/<mix>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the mix's ready ones over and
+over.
 `GET /<run>` tells when the run's first request came (s, the monotonic clock, which all processes share) and how many.
-On standard output, once: the port, and the number of data groups of each ready page. Ends with standard input.
+On standard output, once: the port, and the number of data groups of each mix's ready pages. Ends with standard input.
 """
 
 import asyncio
@@ -13,15 +14,15 @@ from typing import Final
 
 import orjson
 
-from tests.bench.pages import answer, as_json, pages
+from tests.bench.pages import MIXES, answer, as_json, pages
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class Served:
-    """ready: JSON arrays of records."""
+    """ready: mix → JSON arrays of records."""
 
-    def __init__(self, ready: list[bytes]) -> None:
+    def __init__(self, ready: dict[str, list[bytes]]) -> None:
         self._ready = ready
         self._seen: dict[str, list[float]] = {}
 
@@ -31,10 +32,10 @@ class Served:
             times = self._seen.get(run, [])
             return [orjson.dumps({"first": times[0] if times else None, "requests": len(times)})]
         self._seen.setdefault(run, []).append(time.monotonic())
-        count, cursor = int(more[0]), orjson.loads(body)["viimeisinKirjausavain"]
+        ready, count, cursor = self._ready[more[0]], int(more[1]), orjson.loads(body)["viimeisinKirjausavain"]
         if cursor >= count:
             return answer(b"[]", cursor, True)
-        return answer(self._ready[cursor % len(self._ready)], cursor + 1, cursor + 1 == count)
+        return answer(ready[cursor % len(ready)], cursor + 1, cursor + 1 == count)
 
 
 class Connection(asyncio.Protocol):
@@ -62,10 +63,12 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(count: int) -> None:
-    ready, groups = [], []
-    for records in pages(count):
-        ready.append(as_json(records))
-        groups.append(sum(len(record["tietoryhmat"]) for record in records))
+    ready: dict[str, list[bytes]] = {mix: [] for mix in MIXES}
+    groups: dict[str, list[int]] = {mix: [] for mix in MIXES}
+    for mix in MIXES:
+        for records in pages(count, mix):
+            ready[mix].append(as_json(records))
+            groups[mix].append(sum(len(record["tietoryhmat"]) for record in records))
     served, loop = Served(ready), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(served), "127.0.0.1", 0)
     print(json.dumps({"port": server.sockets[0].getsockname()[1], "groups": groups}), flush=True)

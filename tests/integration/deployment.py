@@ -173,7 +173,7 @@ class Deployment:
 
     def create_topics(self, data: Mapping[str, int] | None = None) -> Self:
         """What a publisher needs, no more. data: topic without the prefix → partitions."""
-        counts = {**(data or self._data), "cursor": SHARDS, "ledger": SHARDS}
+        counts = {**(data or self.data), "cursor": SHARDS, "ledger": SHARDS}
         admin = self.admin
         created = admin.create_topics([NewTopic(self.topic(name), count) for name, count in counts.items()])
         for future in created.values():
@@ -181,7 +181,7 @@ class Deployment:
         assert answers(self.bootstrap, SOON)
         return self
 
-    _data: Mapping[str, int] = {KOTIKUNTA: 2, DEAD_LETTER: 1}
+    data: Mapping[str, int] = {KOTIKUNTA: 2, DEAD_LETTER: 1}
 
     def topic(self, name: str) -> str:
         return f"{self.prefix}.{name}"
@@ -193,7 +193,7 @@ class Deployment:
         return Publisher(
             self.settings.kafka,
             self.names,
-            data_topics={self.topic(name): count for name, count in self._data.items()},
+            data_topics={self.topic(name): count for name, count in self.data.items()},
             oversized=self.converter.oversized,
             instance=instance,
             still_ours=still_ours,

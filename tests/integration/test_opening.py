@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 from confluent_kafka import Producer
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
@@ -15,7 +16,7 @@ from confluent_kafka.admin._resource import ResourceType
 from producer.errors import CursorUnreadable, Doubt, KafkaRefused, StepDown
 from producer.kafka.publisher import Shard
 from tests.broker import Broker
-from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, places
+from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, kotikunta, places
 from tests.integration.pages import encoded
 
 pytestmark = pytest.mark.kafka
@@ -35,8 +36,9 @@ def transaction(deployment: Deployment, value: bytes = b"{}", key: bytes = b"oth
     yield stranger
 
 
-async def begun_at(deployment: Deployment, cursor: int) -> Deployment:
-    """A feed that begins there."""
+async def begun_at(deployment: Deployment, cursor: int, *more: str) -> Deployment:
+    """A feed that begins there. more: topics of events besides KOTIKUNTA's."""
+    deployment.data = {**deployment.data, **dict.fromkeys(more, 2)}
     async with deployment.create_topics().publisher().open() as shard:
         assert shard.cursor is None
         await shard.begin(cursor)
@@ -223,3 +225,83 @@ async def test_a_timeout_that_the_broker_does_not_grant_names_the_setting(deploy
         async with publisher.open():
             pytest.fail("opened")
     assert "VTJ_KAFKA__TRANSACTION_TIMEOUT" in refused.value.hint
+
+
+@contextmanager
+def unknown_to_the_coordinator(deployment: Deployment, shard: Shard, names: list[str]) -> Iterator[None]:
+    """A commit marks all partitions but those of these topics: as a coordinator does that finds no leader for them."""
+    manager = shard._producer._txn_manager
+    add = manager.maybe_add_partition_to_txn
+    topics = {deployment.topic(name) for name in names}
+
+    def only_here(partition: TopicPartition) -> None:
+        add(TopicPartition(deployment.topic("dead-letter"), 0))  # something it must know
+        if partition.topic in topics:
+            manager._txn_partitions.add(partition)
+        else:
+            add(partition)
+
+    manager.maybe_add_partition_to_txn = only_here
+    try:
+        yield
+    finally:
+        manager.maybe_add_partition_to_txn = add
+
+
+NIMI = "change.henkilon-nimi"
+PARTS = {
+    "events": [KOTIKUNTA, NIMI],
+    "one of two topics": [KOTIKUNTA],
+    "ledger": ["ledger"],
+    "cursor": ["cursor"],
+    "ledger and cursor": ["ledger", "cursor"],
+    "all but one topic": [NIMI, "ledger", "cursor"],
+}
+
+
+@pytest.mark.parametrize("missing", PARTS)
+@pytest.mark.parametrize("who", ["another instance", "the same"])
+async def test_what_the_broker_committed_in_part_is_made_whole(
+    frail_broker: Broker, prefix: str, persons: list[str], missing: str, who: str
+) -> None:
+    """A coordinator that is loaded while partitions have no leader passes over their markers, for good."""
+    deployment = await begun_at(Deployment(frail_broker.bootstrap, prefix), 1, NIMI)
+    nimi = {"tietoryhma": "HENKILON_NIMI", "muutosattribuutti": "MUUTETTU", "etunimi": "Aino", "sukunimi": "Testi"}
+    first = encoded(deployment, 1, 2, change(persons[0], kotikunta(), nimi))
+    second = encoded(deployment, 2, 3, change(persons[0]))  # elsewhere than the first, but for one topic
+    async with verification_off(deployment), deployment.publisher().open() as shard:
+        with unknown_to_the_coordinator(deployment, shard, PARTS[missing]):
+            await shard.commit([first])
+        assert not deployment.nothing_open()
+        if who == "the same":
+            await shard._producer.client.close()  # the connections; it makes new ones
+            await shard.commit([second])
+        else:
+            async with deployment.publisher().open() as younger:
+                assert younger.cursor == 2
+                await younger.commit([second])
+    assert places(await deployment.entries()) == [(None, 1), (1, 2), (2, 3)]
+    assert [one["cursor"] for one in await deployment.events()] == [2, 3]
+    assert [one["cursor"] for one in await deployment.events(NIMI)] == [2]
+    assert deployment.nothing_open()
+
+
+@pytest.mark.parametrize("fate", ["committed", "aborted"])
+async def test_what_is_visible_nowhere_is_done_again(
+    frail_broker: Broker, prefix: str, persons: list[str], fate: str
+) -> None:
+    """All of it, whether the broker has lost every marker of a commit or only some of an abort."""
+    deployment = await begun_at(Deployment(frail_broker.bootstrap, prefix), 1)
+    page = encoded(deployment, 1, 2, change(persons[0]))
+    topics = [KOTIKUNTA, "ledger", "cursor"] if fate == "committed" else ["ledger", "cursor"]
+    async with verification_off(deployment), deployment.publisher().open() as shard:
+        with unknown_to_the_coordinator(deployment, shard, topics):
+            if fate == "aborted":
+                shard._producer.commit_transaction = shard._producer.abort_transaction
+            await shard.commit([page])
+        async with deployment.publisher().open() as younger:
+            assert younger.cursor == 1
+            await younger.commit([page])
+    assert places(await deployment.entries()) == [(None, 1), (1, 2)]
+    assert len(await deployment.events()) == 1
+    assert deployment.nothing_open()

@@ -1,0 +1,128 @@
+"""What the bucket's last transaction may have left behind in the partitions: completed, or ended, before we go on."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from producer.config import Kafka
+from producer.kafka import ledger
+from producer.kafka.names import Names
+from producer.kafka.reader import reader
+
+TAIL = 64  # records of a topic's end to look for the bucket's last one, at first
+
+Spans = dict[TopicPartition, tuple[int, int]]  # first and last offset of what a transaction wrote there
+
+
+async def complete(producer: AIOKafkaProducer, settings: Kafka, names: Names, *, certain: bool) -> None:
+    """Commits the rest of the bucket's last transaction where the broker has committed a part of it.
+
+    A commit is one record in the log of the transaction's coordinator, and then a marker in every partition. A
+    coordinator that is loaded again in between writes the markers that are missing, but passes over partitions that
+    have no leader at that moment: it takes them for deleted (Apache Kafka 4.3, TransactionMarkerChannelManager, "hence
+    can be skipped"; a single broker that is killed and restarted is enough). What is visible then is a part: events
+    without their cursor, or a cursor without its events. The ledger entry says what belongs together; the marker of an
+    empty transaction of ours, which commits what is open there of our producer id, makes it whole.
+
+    certain: whether the coordinator said so when it was committed; else one part that is visible must tell.
+    """
+    hidden = await _hidden(settings, producer.client._client_id, names, certain=certain)
+    if hidden:
+        await producer.begin_transaction()
+        _add(producer, hidden)
+        await producer.commit_transaction()
+
+
+async def seal(producer: AIOKafkaProducer, names: Names, data_topics: Mapping[str, int]) -> None:
+    """Aborts an empty transaction over every partition that an older incarnation may have written to.
+
+    InitProducerId ends the old transaction only in the partitions that its coordinator knows. A batch of it that was
+    on its way, as when a broker restarts, can land behind those markers: it would hold every read_committed reader
+    there, us on the cursor first, and our next commit would commit it too. The markers of this abort end what has
+    landed, and bring the new epoch to each partition, so that what comes still later is refused.
+    """
+    await producer.begin_transaction()
+    _add(producer, [_of(names.cursor_topic, names), _of(names.ledger_topic, names)])
+    _add(producer, (TopicPartition(topic, at) for topic, count in data_topics.items() for at in range(count)))
+    await producer.abort_transaction()
+
+
+def _add(producer: AIOKafkaProducer, partitions: Iterable[TopicPartition]) -> None:
+    for partition in partitions:
+        producer._txn_manager.maybe_add_partition_to_txn(partition)
+
+
+def _of(topic: str, names: Names) -> TopicPartition:
+    return TopicPartition(topic, names.shard)
+
+
+async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: bool) -> list[TopicPartition]:
+    """The partitions in which the last transaction of the bucket is undecided, although it is committed."""
+    async with reader(settings, client_id, "read_uncommitted") as everything:
+        written = await _last_transaction(everything, names)
+    if not written:
+        return []
+    async with reader(settings, client_id) as committed:
+        ends = await committed.end_offsets(list(written))  # the last stable offsets
+        undecided = [one for one, (_, last) in written.items() if ends[one] <= last]
+        decided = {one: written[one] for one in written.keys() - {*undecided}}
+        if undecided and (certain or await _any_visible(committed, decided)):
+            return undecided
+    return []
+
+
+async def _last_transaction(consumer: AIOKafkaConsumer, names: Names) -> Spans:
+    """Where the last one stands that got as far as its ledger entry, which is written after all events."""
+    entry = await _last(consumer, _of(names.ledger_topic, names), names.key)
+    if entry is None:
+        return {}
+    at, told = entry
+    written = {
+        TopicPartition(topic, int(partition)): (span[0], span[1])
+        for topic, spans in told["offsets"].items()
+        for partition, span in spans.items()
+    }
+    written[_of(names.ledger_topic, names)] = at, at
+    position = await _last(consumer, _of(names.cursor_topic, names), names.key)
+    if position is not None and position[1]["cursor"] == told["cursor"]:
+        written[_of(names.cursor_topic, names)] = position[0], position[0]
+    return written
+
+
+async def _last(consumer: AIOKafkaConsumer, partition: TopicPartition, key: bytes) -> tuple[int, dict[str, Any]] | None:
+    """Offset and value of the last record with this key, committed or not; what we have not written is passed over."""
+    consumer.assign([partition])
+    (begin,) = (await consumer.beginning_offsets([partition])).values()
+    (end,) = (await consumer.end_offsets([partition])).values()
+    found, first, tail = None, end, TAIL
+    while found is None and first > begin:
+        first, tail = max(begin, end - tail), tail * 16
+        consumer.seek(partition, first)
+        while await consumer.position(partition) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    if record.key == key and (told := _ours(record.value)) is not None:
+                        found = record.offset, told
+    return found
+
+
+def _ours(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        told = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return told if isinstance(told, dict) and told.get("version") == ledger.VERSION and "feed" in told else None
+
+
+async def _any_visible(consumer: AIOKafkaConsumer, decided: Spans) -> bool:
+    """Whether read_committed shows the first record of one of these spans, all of which are committed or aborted."""
+    for partition, (first, last) in decided.items():
+        consumer.assign([partition])
+        consumer.seek(partition, first)
+        while await consumer.position(partition) <= last:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                if any(record.offset == first for record in records):
+                    return True
+    return False
