@@ -65,6 +65,7 @@ async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: boo
     if not written:
         return []
     async with reader(settings, client_id) as committed:
+        await committed._client.set_topics({one.topic for one in written})  # else it asks for one after the other
         ends = await committed.end_offsets(list(written))  # the last stable offsets
         undecided = [one for one, (_, last) in written.items() if ends[one] <= last]
         decided = {one: written[one] for one in written.keys() - {*undecided}}

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.request import urlopen
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producer.events.groups import Catalogue
 from tests.bench.meter import Reading, resident
@@ -148,6 +149,7 @@ class Bench:
 
     def _committed(self, feed: str) -> int:
         """Events of the feed that a read_committed consumer finds, by their source; it reads on where it was."""
+        self._until_decided()
         source, count, ended = ("ce_source", f"urn:vtj:feed:{feed}".encode()), 0, 0
         consumer = Consumer(
             {"bootstrap.servers": self._bootstrap, "group.id": feed, "isolation.level": "read_committed"}
@@ -166,3 +168,18 @@ class Bench:
                 count += source in (message.headers() or [])
         consumer.close()
         return count
+
+    def _until_decided(self) -> None:
+        """A commit returns before its markers are in every partition; what they are missing from would not be counted."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap})
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(*slot): latest for slot in self._read}
+
+        def ends(isolation: IsolationLevel) -> list[int]:
+            return [one.result().offset for one in admin.list_offsets(wanted, isolation_level=isolation).values()]
+
+        until = time.monotonic() + PATIENCE
+        while ends(IsolationLevel.READ_UNCOMMITTED) != ends(IsolationLevel.READ_COMMITTED):
+            if time.monotonic() > until:
+                raise TimeoutError("a transaction stays open")
+            time.sleep(0.05)
