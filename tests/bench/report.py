@@ -87,9 +87,9 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 
 ## The runs
 
-{len(rounds)} rounds of {figures.pages} pages ({rounds[0]["product"]["events"]:,} events), all six in each round; eight
-common kinds of groups, {figures.bytes_per_group:.0f} bytes of JSON each, or all {len(MIXES["all"])} of a person, each as
-often as the others.
+{len(rounds)} rounds of {figures.pages} pages ({rounds[0]["product"]["events"]:,} events), all six in each round;
+eight common kinds of groups, {figures.bytes_per_group:.0f} bytes of JSON each, or all {len(MIXES["all"])} of a person,
+each as often as the others.
 
 | who | events/s | client CPU, µs an event | highest resident, MB |
 | --- | --- | --- | --- |

@@ -13,7 +13,8 @@ from typing import Final, Self
 from urllib.request import urlopen
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from producer.events.groups import Catalogue
 from tests.bench.meter import Reading, resident
@@ -170,7 +171,7 @@ class Bench:
         return count
 
     def _until_decided(self) -> None:
-        """A commit returns before its markers are in every partition; what they are missing from would not be counted."""
+        """A commit returns before its markers are everywhere; what they are missing from would not be counted."""
         admin = AdminClient({"bootstrap.servers": self._bootstrap})
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = {TopicPartition(*slot): latest for slot in self._read}
