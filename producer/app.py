@@ -10,26 +10,34 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from producer.config import Settings
 from producer.errors import Doubt, KafkaGone, SettingsError, Stop
 from producer.events.convert import Converter
+from producer.events.decode import Decoder
 from producer.events.framing import Framing, SingleObject
-from producer.events.groups import Catalogue
+from producer.events.groups import Catalogue, change_topic, state_topic
+from producer.events.state import Blanks
 from producer.kafka import ownership, topics
-from producer.kafka.connection import administration
-from producer.kafka.names import Names
+from producer.kafka.connection import administration, deadline, reached
+from producer.kafka.cursor import positions
+from producer.kafka.names import STATE, Names
 from producer.kafka.publisher import Publisher
 from producer.operate import service
 from producer.operate.commits import LoggedPublisher
 from producer.operate.pace import Pace
 from producer.operate.service import Service
 from producer.pipeline import line
+from producer.state import load as state_load
+from producer.state.line import StateLine
+from producer.state.load import Progress, Wanted
 from producer.upstream.client import Upstream
 from producer.upstream.persons import read_persons
 from producer.upstream.retrying import Retrying
+from producer.upstream.snapshots import Snapshots
 
 # A feed has one bucket until its persons are split up.
 BUCKET = "0"
@@ -68,16 +76,17 @@ async def _until_stopped(serving: Awaitable[None]) -> None:
 
 
 async def serve(settings: Settings, *, once: bool) -> None:
-    """Checks the topics, joins the group, and runs the line whenever the shard is ours."""
+    """Checks the topics, joins the group, runs the line, and the state's beside it, whenever their shards are ours."""
     upstream, kafka = settings.upstream, settings.kafka
     catalogue = Catalogue.load().within(settings.permit.groups)
     persons = read_persons(upstream.persons_file) if upstream.persons_file else None
     names = Names(settings.topics.prefix, settings.feed.name, BUCKET)
-    plans = topics.plan(settings.topics, catalogue.topics(names.prefix))
-    instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    plans = topics.planned(settings, catalogue)
+    instance = _named_instance()
     async with administration(kafka) as admin:
         await topics.refuse_differences(admin, plans)
-    converter = Converter(catalogue, await framing(settings, catalogue), prefix=names.prefix, feed=names.feed)
+    framed = await framing(settings, catalogue)
+    converter = Converter(catalogue, framed, prefix=names.prefix, feed=names.feed)
     if once:
         await _wait_until_free(settings, instance, names.group)
     quiet_collector()
@@ -85,27 +94,126 @@ async def serve(settings: Settings, *, once: bool) -> None:
     def join(release: Callable[[], Awaitable[None]]) -> AbstractAsyncContextManager[service.Member]:
         return ownership.membership(kafka, instance, group=names.group, topic=names.cursor_topic, release=release)
 
-    serving = Service(names.shard, join, once=once, patience=kafka.session_timeout + GRACE)
+    serving = Service(join, once=once, patience=kafka.session_timeout + GRACE)
     publisher = Publisher(
         kafka,
         names,
         data_topics={plan.name: plan.partitions for plan in plans if plan.data},
         oversized=converter.oversized,
         instance=instance,
-        still_ours=serving.holds,
+        still_ours=lambda: serving.holds(names.shard),
     )
     async with Upstream(upstream, bucket=BUCKET, persons=persons) as client:
         feed = Retrying(client, upstream, patience=upstream.patience if once else None)
-        await serving.run(
-            lambda: line(
+
+        caught_up = asyncio.Event()
+
+        async def changes() -> None:
+            await line(
                 feed,
                 converter,
                 LoggedPublisher(publisher),
-                lambda: start(settings, feed.first_cursor),
+                lambda: start(settings, instance, feed.first_cursor),
                 Pace(None if once else settings.schedule.interval).pause,
                 kafka.transaction_events,
             )
+            caught_up.set()
+
+        works: dict[service.Work, int] = {changes: names.shard}
+        if settings.state.enabled:
+            shard = replace(names, bucket=STATE).shard
+            states, (of_state, *_) = _states(settings, catalogue, framed, instance, lambda: serving.holds(shard))
+            state = StateLine(
+                kafka,
+                instance,
+                catalogue,
+                of_state,
+                Blanks(catalogue, catalogue.state_topics(names.prefix)),
+                _snapshots(settings, catalogue, client, once=once),
+                topics=dict.fromkeys(catalogue.topics(names.prefix), settings.topics.partitions),
+                prefix=names.prefix,
+                feed=names.feed,
+                learn=_learning(settings),
+            )
+
+            async def follow() -> None:
+                if once:
+                    await caught_up.wait()  # it ends with what is in the change topics
+                await state.run(states.open, once=once)
+
+            works[follow] = shard
+        await serving.run(works)
+
+
+def _states(
+    settings: Settings,
+    catalogue: Catalogue,
+    framed: Framing,
+    instance: str,
+    still_ours: Callable[[], bool],
+    *,
+    into_changes: bool = False,
+) -> tuple[Publisher, list[Converter]]:
+    """The publisher of the state topics, and what makes records for it; into_changes: events of change topics too."""
+    names = Names(settings.topics.prefix, settings.feed.name, STATE)
+    topics_of = (state_topic, change_topic) if into_changes else (state_topic,)
+    converters = [Converter(catalogue, framed, prefix=names.prefix, feed=names.feed, topic=one) for one in topics_of]
+    written = [*catalogue.state_topics(names.prefix), change_topic(names.prefix, catalogue.unmapped)]
+    written += catalogue.topics(names.prefix) if into_changes else []
+    publisher = Publisher(
+        settings.kafka,
+        names,
+        data_topics={**dict.fromkeys(written, settings.topics.partitions), f"{names.prefix}.dead-letter": 1},
+        oversized=converters[0].oversized,
+        instance=instance,
+        still_ours=still_ours,
+    )
+    return publisher, converters
+
+
+def _snapshots(settings: Settings, catalogue: Catalogue, client: Upstream, *, once: bool) -> Snapshots:
+    kinds = None if settings.permit.groups is None else list(catalogue.groups)
+    patience = settings.upstream.patience if once else None
+    return Snapshots(client, settings.upstream, kinds=kinds, patience=patience)
+
+
+def _learning(settings: Settings) -> Callable[[Decoder, int], Awaitable[None]]:
+    async def learn(decoder: Decoder, number: int) -> None:
+        if settings.registry.url is not None:
+            from producer.registry.client import Registry
+
+            async with Registry(settings.registry) as registry:
+                decoder.learn(number, await registry.schema(number))
+
+    return learn
+
+
+async def load(
+    settings: Settings, wanted: Wanted, report: Callable[[Progress], None], *, into_changes: bool, again: bool
+) -> Progress:
+    """`vtj-producer load`. again: also when the feed has begun. Raises SettingsError, Busy, and what the line does."""
+    kafka, names = settings.kafka, Names(settings.topics.prefix, settings.feed.name, BUCKET)
+    catalogue = Catalogue.load().within(settings.permit.groups)
+    instance = _named_instance()
+    async with administration(kafka) as admin:
+        await topics.refuse_differences(admin, topics.planned(settings, catalogue))
+    await _wait_until_free(settings, instance, names.group)
+    async with reached(kafka, "reading the cursor"):
+        begun = names.key in await positions(kafka, instance, names.cursor_topic, [names.shard])
+    if begun and not again:
+        raise SettingsError(
+            f"Feed {names.feed} follows changes already.",
+            hint="--again loads the state topics anew, and the feed goes on where it is; no change is lost either way.",
         )
+    framed = await framing(settings, catalogue)
+    publisher, converters = _states(settings, catalogue, framed, instance, lambda: True, into_changes=into_changes)
+    async with Upstream(settings.upstream, bucket=STATE, persons=None) as client, publisher.open() as shard:
+        asking = _snapshots(settings, catalogue, client, once=True)
+        return await state_load.load(shard, wanted, asking, converters, report, kafka.transaction_events)
+
+
+def _named_instance() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 async def framing(settings: Settings, catalogue: Catalogue) -> Framing:
@@ -117,9 +225,23 @@ async def framing(settings: Settings, catalogue: Catalogue) -> Framing:
     return await subjects.framing(settings, catalogue)
 
 
-async def start(settings: Settings, first_cursor: Callable[[date], Awaitable[int]]) -> int:
-    """The first cursor of a new feed; somebody must have decided. Raises SettingsError otherwise."""
-    begin = settings.upstream.start
+async def start(settings: Settings, instance: str, first_cursor: Callable[[date], Awaitable[int]]) -> int:
+    """The first cursor of a new feed: after an initial load its own; else somebody must have decided.
+
+    Raises SettingsError when nobody has, or the load is not done.
+    """
+    names, begin = Names(settings.topics.prefix, settings.feed.name, STATE), settings.upstream.start
+    async with deadline(settings.kafka.commit_timeout, "reading the initial load's cursor"):
+        stored = await positions(settings.kafka, instance, names.cursor_topic, [names.shard])
+    loaded = ((found.progress or {}).get("load") if (found := stored.get(names.key)) else None) or {}
+    if loaded:
+        if not loaded["done"]:
+            raise SettingsError(
+                f"The initial load of feed {settings.feed.name} is not done.",
+                hint="Go on with `vtj-producer load` as it was begun; the feed begins where the load says.",
+            )
+        cursor: int = loaded["cursor"]
+        return cursor
     if begin is None:
         raise SettingsError(
             f"Feed {settings.feed.name} has no stored cursor, and where to begin is not decided.",

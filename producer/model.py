@@ -34,8 +34,9 @@ class Page:
 
 
 class EncodedEvent:
-    """One Kafka record, ready to be sent: an event, or a dead letter. Not a dataclass: it is made on the hot path.
+    """One Kafka record, ready to be sent: an event, a dead letter, or a tombstone (no value: b"").
 
+    Not a dataclass: it is made on the hot path.
     position: place of the data group in its page, counted over all groups of all records, from 0.
     """
 
@@ -62,7 +63,8 @@ class EncodedPage:
     unmapped: path of a field (or name of a group) that no schema holds → how often, on this page; a group that has one
     but is not in the data permit as `<name> (outside-permit)`.
     dead: reason → how many dead letters, on this page.
-    digest: SHA-256 (hex) over the 16-byte ids of the events, in order.
+    digest: SHA-256 (hex) over the 16-byte ids of the events, in order; tombstones have none.
+    progress: what the cursor record is to say beside the cursor, as JSON; None for pages of the feed.
     """
 
     bucket: str
@@ -75,3 +77,4 @@ class EncodedPage:
     unmapped: Mapping[str, int] = field(default_factory=dict)
     dead: Mapping[str, int] = field(default_factory=dict)
     digest: str = ""
+    progress: Mapping[str, Any] | None = None

@@ -34,9 +34,9 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.kafka import topics
     from producer.kafka.connection import administration
 
-    prefix, permit = settings.topics.prefix, settings.permit.groups
+    permit = settings.permit.groups
     catalogue = Catalogue.load().within(permit)
-    plans = topics.plan(settings.topics, catalogue.topics(prefix))
+    plans = topics.planned(settings, catalogue)
     async with administration(settings.kafka) as admin:
         if apply:
             found = await topics.apply(admin, plans, settings.topics.replication)

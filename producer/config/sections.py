@@ -174,6 +174,15 @@ class Topics(Section):
     )
 
 
+class State(Section):
+    enabled: bool = Field(
+        default=True,
+        description="Whether `run` keeps the state topics: what is valid now of each person, read again from "
+        "perustiedot after a change. Costs requests of perustiedot.",
+        examples=["false"],
+    )
+
+
 class Feed(Section):
     name: Name = Field(default="vtj", description="Name of the feed: part of the cursor's key.")
 
@@ -267,6 +276,7 @@ class Settings(Section):
     permit: Permit = Permit()
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
+    state: State = State()
     feed: Feed = Feed()
     schedule: Schedule = Schedule()
     log: Log = Log()

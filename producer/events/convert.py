@@ -3,23 +3,31 @@
 from collections.abc import Generator
 
 from producer.events.deadletter import DeadLetters
-from producer.events.envelope import Envelope
+from producer.events.envelope import Envelope, Topic
 from producer.events.framing import Framing
-from producer.events.groups import Catalogue
+from producer.events.groups import Catalogue, change_topic
 from producer.events.page import PageEncoding
 from producer.model import EncodedEvent, EncodedPage, Page
 
 
 class Converter:
-    """Turns the pages of one feed into Kafka records. Keeps nothing between pages.
+    """Turns the pages of one feed into Kafka records. Keeps nothing between pages. topic: (prefix, group) → its name.
 
     Never fails because of a page: what no event can be made of becomes a dead letter. Raises SettingsError when made,
     if event.avsc asks for a field that nothing fills.
     """
 
-    def __init__(self, catalogue: Catalogue, framing: Framing, *, prefix: str, feed: str) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        framing: Framing,
+        *,
+        prefix: str,
+        feed: str,
+        topic: Topic = change_topic,
+    ) -> None:
         self._feed = feed
-        self._envelope = Envelope(catalogue, framing, prefix)
+        self._envelope = Envelope(catalogue, framing, prefix, topic)
         self._dead_letters = DeadLetters(catalogue, framing, prefix=prefix, feed=feed)
 
     def convert(self, page: Page) -> EncodedPage:

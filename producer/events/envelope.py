@@ -3,6 +3,7 @@
 What each chunk holds, and in what order, is the schema's word (`scope` in event.avsc).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from producer.errors import SettingsError
@@ -20,6 +21,9 @@ CHUNKS: Final = {
 }
 
 
+Topic = Callable[[str, Group], str]  # prefix, group → its topic
+
+
 class Plan:
     """What there is to know of a group before its first event."""
 
@@ -30,7 +34,8 @@ class Plan:
         self.prefix = framing.prefix(group.schema).decode("latin-1")
         self.record: Record = group.record
         self.encode = encode
-        self.ce_type: Header = ("ce_type", f"fi.vtj.change.{group.suffix}".encode())
+        family = topic.split(".")[-2]
+        self.ce_type: Header = ("ce_type", f"fi.vtj.{family}.{group.suffix}".encode())
 
 
 class Envelope:
@@ -39,13 +44,13 @@ class Envelope:
     page, record: `(head, 0, *values)`; a plan's encode: `(head, others, *values)`, values as in CHUNKS.
     """
 
-    def __init__(self, catalogue: Catalogue, framing: Framing, prefix: str) -> None:
+    def __init__(self, catalogue: Catalogue, framing: Framing, prefix: str, topic: Topic = change_topic) -> None:
         compiler = Compiler()
         common = catalogue.unmapped.envelope
 
         def plan(group: Group) -> Plan:
             encode = compiler.chunk(_fields(group.envelope, "event"))
-            return Plan(group, framing, change_topic(prefix, group), encode)
+            return Plan(group, framing, topic(prefix, group), encode)
 
         asked = tuple((field.scope, field.name) for field in common.fields.values())
         given = tuple((scope, name) for scope, names in CHUNKS.items() for name in names)

@@ -147,9 +147,17 @@ class Catalogue:
         """Every topic of change events, the catch-all last."""
         return [change_topic(prefix, group) for group in (*self.groups.values(), self.unmapped)]
 
+    def state_topics(self, prefix: str) -> list[str]:
+        """Every topic of what is valid now. Without the catch-all: a compacted topic keeps one record of a person."""
+        return [state_topic(prefix, group) for group in self.groups.values()]
+
 
 def change_topic(prefix: str, group: Group) -> str:
     return f"{prefix}.change.{group.suffix}"
+
+
+def state_topic(prefix: str, group: Group) -> str:
+    return f"{prefix}.state.{group.suffix}" if group.tietoryhma else change_topic(prefix, group)
 
 
 def _perhaps(name: str, names: Collection[str]) -> str:

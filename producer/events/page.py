@@ -1,6 +1,6 @@
 """The conversion of one page, under way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -32,6 +32,12 @@ _AVRO: Final = ("content-type", b"application/avro")
 # Why a group that has a schema is among the unmapped all the same: on such events alone, and beside their name's count.
 OUTSIDE: Final = "outside-permit"
 _OUTSIDE: Final = ("ce_reason", OUTSIDE.encode())
+
+
+def digest(events: Iterable[EncodedEvent]) -> str:
+    """Over the ids as they stand in ce_id, the first header: so it can be told without decoding a value."""
+    ids = b"".join([event.headers[0][1] for event in events if event.value]).decode().replace("-", "")
+    return sha256(bytes.fromhex(ids)).hexdigest()
 
 
 @dataclass(slots=True, repr=False)
@@ -101,8 +107,6 @@ class PageEncoding:
 
     def done(self) -> EncodedPage:
         page = self._page
-        # The ids as they stand in ce_id, the first header: so the digest can be told without decoding a value.
-        ids = b"".join([event.headers[0][1] for event in self._events]).decode().replace("-", "")
         return EncodedPage(
             bucket=page.bucket,
             previous=page.previous,
@@ -113,7 +117,7 @@ class PageEncoding:
             events=self._events,
             unmapped=self._unmapped,
             dead=self._dead,
-            digest=sha256(bytes.fromhex(ids)).hexdigest(),
+            digest=digest(self._events),
         )
 
     def _add_groups(self, record: "_Placed", code: str, *, again: bool = False) -> None:

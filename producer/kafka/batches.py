@@ -107,7 +107,7 @@ class Batches:
 
 
 def _append(batch: BatchBuilder, event: EncodedEvent) -> object:
-    return batch.append(timestamp=event.timestamp, key=event.key, value=event.value, headers=event.headers)
+    return batch.append(timestamp=event.timestamp, key=event.key, value=event.value or None, headers=event.headers)
 
 
 def _raise_first(results: Iterable[RecordMetadata | BaseException]) -> None:

@@ -1,5 +1,6 @@
 """The cursor topic: where each bucket stands. One JSON record per bucket, written in the transaction of its events."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ class Position:
     """The value of a cursor record.
 
     previousCursor: the cursor before the commit; None in the first one, which only says where the feed begins.
-    committedAt, fetchedAt: ms. instance: who committed. Names are camelCase because this is the JSON.
+    committedAt, fetchedAt: ms. instance: who committed. progress: of the bucket of the state topics, how far its load
+    is and where it stands in the change topics; else None. Names are camelCase because this is the JSON.
     """
 
     feed: str
@@ -30,6 +32,7 @@ class Position:
     fetchedAt: int  # noqa: N815
     committedAt: int  # noqa: N815
     instance: str
+    progress: Mapping[str, Any] | None = None
     version: int = VERSION
 
     def encode(self) -> bytes:

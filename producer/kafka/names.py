@@ -7,6 +7,8 @@ from aiokafka.partitioner import murmur2
 # The shards of a deployment are the partitions of the cursor topic. The count is part of where a bucket lives,
 # so it can never change; 12 divides well among 2, 3, 4 and 6 instances.
 SHARDS = 12
+# The bucket of the state topics: a line of its own, with a transactional id of its own.
+STATE = "state"
 
 
 def java_hash(key: bytes) -> int:
@@ -34,7 +36,7 @@ class Names:
 
     @property
     def transactional_id(self) -> str:
-        return f"{self.prefix}.{self.feed}.{self.shard}"
+        return f"{self.prefix}.{self.feed}.{STATE if self.bucket == STATE else self.shard}"
 
     @property
     def group(self) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import Any
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer
@@ -91,7 +92,7 @@ class Publisher:
                 async with deadline(settings.commit_timeout, "reading the cursor"):
                     found = await positions(settings, self._instance, names.cursor_topic, [names.shard])
                 if position := found.get(names.key):
-                    shard.cursor = position.cursor
+                    shard.cursor, shard.progress = position.cursor, position.progress or {}
                 yield shard
             finally:
                 await shard.end()
@@ -112,7 +113,7 @@ class Publisher:
 class Shard:
     """An open shard. After any error it must be left: only a new producer can know where to go on.
 
-    cursor: where the last commit left the bucket, or None before the first one ever.
+    cursor: where the last commit left the bucket, or None before the first one ever. progress: what it said beside.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Shard:
         instance: str,
     ) -> None:
         self.cursor: int | None = None
+        self.progress: Mapping[str, Any] = {}
         self._settings = settings
         self._names = names
         self._producer = producer
@@ -188,7 +190,7 @@ class Shard:
             await self._producer.commit_transaction()
         self._in_transaction = False
         self._coordinator = once.coordinator(self._producer)
-        self.cursor = position.cursor
+        self.cursor, self.progress = position.cursor, position.progress or {}
 
     async def _fill(self, batches: Batches, page: EncodedPage, began: float) -> None:
         """In chunks: what waits for delivery is bounded, however large the page."""
@@ -223,6 +225,7 @@ class Shard:
             fetchedAt=last.fetched_at,
             committedAt=_now(),
             instance=self._instance,
+            progress=last.progress,
         )
         entry = ledger.Entry(
             feed=position.feed,

@@ -8,14 +8,17 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from producer.config import Topics
+from producer.config import Settings, Topics
 from producer.errors import KafkaRefused, TopicsDiffer
+from producer.events.groups import Catalogue
 from producer.kafka.names import SHARDS
+
+DAY_MS = str(24 * 3600 * 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One topic as it should be; configs as Kafka names them. data: it takes events or dead letters."""
+    """One topic as it should be; configs as Kafka names them. data: it takes the events or dead letters of the feed."""
 
     name: str
     partitions: int
@@ -38,10 +41,13 @@ class Difference:
         return f"{self.topic}: {self.setting} is {self.is_}, planned {self.planned}"
 
 
-def plan(settings: Topics, data_topics: Iterable[str]) -> list[Plan]:
-    """Every topic of this release. data_topics: those keyed by person, from the catalogue of schemas."""
+def plan(settings: Topics, data_topics: Iterable[str], state_topics: Iterable[str] = ()) -> list[Plan]:
+    """Every topic of this release. data_topics, state_topics: those keyed by person, from the catalogue of schemas."""
     dated = {"cleanup.policy": "delete", "retention.ms": str(settings.retention * 1000)}
+    # Compaction leaves the active segment alone: what a tombstone takes back must be gone within two days all the same.
+    current = {"cleanup.policy": "compact", "max.compaction.lag.ms": DAY_MS, "segment.ms": DAY_MS}
     return [
+        *(Plan(name, settings.partitions, current, data=False) for name in state_topics),
         *(Plan(name, settings.partitions, dated) for name in data_topics),
         Plan(f"{settings.prefix}.dead-letter", 1, dated),
         # Small segments: compaction leaves the active one alone, and opening a shard reads its whole partition.
@@ -53,6 +59,13 @@ def plan(settings: Topics, data_topics: Iterable[str]) -> list[Plan]:
         ),
         Plan(f"{settings.prefix}.ledger", SHARDS, {"cleanup.policy": "delete", "retention.ms": "-1"}, data=False),
     ]
+
+
+def planned(settings: Settings, catalogue: Catalogue) -> list[Plan]:
+    """Every topic that these settings need. catalogue: that of the permit."""
+    prefix = settings.topics.prefix
+    states = catalogue.state_topics(prefix) if settings.state.enabled else ()
+    return plan(settings.topics, catalogue.topics(prefix), states)
 
 
 async def limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:

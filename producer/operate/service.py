@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -23,45 +23,47 @@ class Member(Protocol):
     fetching: asyncio.Task[None]
 
 
-class Service:
-    """Runs `work` whenever the group coordinator says that the shard is ours, and only then.
+Work = Callable[[], Awaitable[None]]
 
-    join: enters the consumer group; it gets the function that lets go of the shard. once: ends when `work` does.
-    patience: how long `once` waits for the shard, and keeps trying a Kafka that is away (s).
+
+class Service:
+    """Runs each work whenever the group coordinator says that its shard is ours, and only then.
+
+    join: enters the consumer group; it gets the function that lets go of the shards. once: ends when the works do.
+    patience: how long `once` waits for a shard, and keeps trying a Kafka that is away (s).
     """
 
     def __init__(
         self,
-        shard: int,
         join: Callable[[Callable[[], Awaitable[None]]], AbstractAsyncContextManager[Member]],
         *,
         once: bool,
         patience: float,
     ) -> None:
-        self._shard = shard
         self._join = join
         self._once = once
         self._patience = patience
-        self._working: asyncio.Task[None] | None = None
+        self._working: dict[Work, asyncio.Task[None]] = {}
         self._member: Member | None = None
 
-    def holds(self) -> bool:
+    def holds(self, shard: int) -> bool:
         """Whether the coordinator's last word gives us the shard."""
-        return self._member is not None and self._shard in self._member.shards
+        return self._member is not None and shard in self._member.shards
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Until `work` ends (once), a Stop, or cancellation. Leaves nothing open behind.
+    async def run(self, works: Mapping[Work, int]) -> None:
+        """Until every work ends (once), a Stop, or cancellation. works: with their shards. Leaves nothing open behind.
 
         After any doubt the group is left and joined again, after a pause: so the coordinator has confirmed that the
         shard is ours before it is opened again, and two instances can never fence each other in turns.
         """
         began = time.monotonic()
         pause = SHORTEST_PAUSE
+        left = dict(works)
         while True:
             joined = time.monotonic()
             try:
                 async with self._join(self._release) as self._member:
-                    return await self._serve(self._member, work)
+                    return await self._serve(self._member, left)
             except (StepDown, Doubt) as error:
                 if self._once and time.monotonic() - began > self._patience:
                     raise KafkaGone(
@@ -74,26 +76,40 @@ class Service:
                 self._member = None
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads instances, hides nothing
 
-    async def _serve(self, member: Member, work: Callable[[], Awaitable[None]]) -> None:
+    async def _serve(self, member: Member, left: dict[Work, int]) -> None:
         """While we are a member. Raises what ends the membership: StepDown, Doubt, a Stop."""
         try:
-            while True:
-                await self._until_ours(member)
-                working = self._working = asyncio.ensure_future(work())
-                await asyncio.wait([working, member.fetching], return_when=asyncio.FIRST_COMPLETED)
-                if not working.done():
+            while left:
+                await self._until_ours(member, left)
+                for work, shard in left.items():
+                    if self.holds(shard) and work not in self._working:
+                        self._working[work] = asyncio.ensure_future(work())
+                changed = asyncio.ensure_future(member.changed.wait())
+                tasks = [*self._working.values(), member.fetching, changed]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                member.changed.clear()
+                changed.cancel()
+                if member.fetching.done():
                     raise _end_of(member)
-                if not working.cancelled():
-                    return working.result()
-                if self._working is working:
-                    raise Doubt("the work was cancelled, and not by us")
+                for work, task in list(self._working.items()):
+                    if task.cancelled():
+                        raise Doubt("the work was cancelled, and not by us")
+                    if task.done():
+                        task.result()
+                        del self._working[work], left[work]
         finally:
             await self._release()
 
-    async def _until_ours(self, member: Member) -> None:
-        if not self.holds():
-            log.info("waiting for shard %d: the group is being formed, or another instance holds it", self._shard)
-        while not self.holds():
+    async def _until_ours(self, member: Member, left: Mapping[Work, int]) -> None:
+        """Until one of the shards is."""
+
+        def ours() -> bool:
+            return any(self.holds(shard) for shard in left.values())
+
+        if not ours():
+            shards = ", ".join(map(str, sorted({*left.values()})))
+            log.info("waiting for shard %s: the group is being formed, or another instance holds it", shards)
+        while not ours():
             member.changed.clear()
             changed = asyncio.ensure_future(member.changed.wait())
             done, _ = await asyncio.wait(
@@ -108,11 +124,13 @@ class Service:
                 raise busy(self._patience)
 
     async def _release(self) -> None:
-        """Ends the work and waits until its transaction is aborted; called by every rebalance too."""
-        working, self._working = self._working, None
-        if working is not None and not working.done():
-            working.cancel()
-            await asyncio.wait([working])
+        """Ends the works and waits until their transactions are aborted; called by every rebalance too."""
+        working, self._working = self._working, {}
+        tasks = [task for task in working.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def _end_of(member: Member) -> ProducerError:

@@ -11,7 +11,7 @@ from producer.config import Settings
 from producer.errors import RegistryFault
 from producer.events.deadletter import dead_letter_topic
 from producer.events.framing import Confluent, full_name
-from producer.events.groups import Catalogue, change_topic
+from producer.events.groups import Catalogue, change_topic, state_topic
 from producer.events.shapes import Schema
 from producer.registry.client import Registry
 from producer.registry.compatibility import breaks
@@ -44,6 +44,8 @@ def subjects(catalogue: Catalogue, settings: Settings) -> list[Subject]:
     """One for every topic with Avro values, the dead letters' last."""
     prefix, by_record = settings.topics.prefix, settings.registry.subjects == "record"
     schemas = {change_topic(prefix, group): group.schema for group in (*catalogue.groups.values(), catalogue.unmapped)}
+    if settings.state.enabled:
+        schemas |= {state_topic(prefix, group): group.schema for group in catalogue.groups.values()}
     schemas[dead_letter_topic(prefix)] = catalogue.dead_letter
     return [Subject(full_name(one) if by_record else f"{topic}-value", one) for topic, one in schemas.items()]
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+import orjson
 from multidict import CIMultiDict
 
 from producer import http
@@ -69,6 +70,29 @@ class Upstream:
         page = answer.parse_page(body, bucket=self._bucket, previous=cursor, fetched_at=fetched_at)
         if page.kind != "CHANGE":
             raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
+        return page
+
+    async def persons(self, codes: Sequence[str], kinds: Sequence[str] | None = None) -> Page:
+        """`POST perustiedot`: what is valid now of at most 1000 persons; kinds: groups, None for the whole permit.
+
+        Whom upstream does not know is silently missing. The page's cursor says nothing.
+        """
+        return await self._snapshot("perustiedot", {"hetulista": codes}, kinds)
+
+    async def weekly(
+        self, *, codes: Sequence[str] = (), municipalities: Sequence[str] = (), kinds: Sequence[str] | None = None
+    ) -> Page:
+        """`POST perustiedot-vko`: the same as it was on the day `poimintapv` (among the page's extra)."""
+        asked = {"hetulista": codes} if codes else {"kuntakoodit": municipalities}
+        return await self._snapshot("perustiedot-vko", asked, kinds)
+
+    async def _snapshot(self, path: str, asked: dict[str, Sequence[str]], kinds: Sequence[str] | None) -> Page:
+        if kinds is not None:  # null is refused
+            asked |= {"tietoryhmat": kinds}
+        body = await self._ask("POST", path, orjson.dumps(asked))
+        page = answer.parse_page(body, bucket=self._bucket, previous=0, fetched_at=time.time_ns() // 1_000_000)
+        if page.kind != "SNAPSHOT":
+            raise MalformedPage(f"Upstream answered muutokset to a request of {path}.", hint=answer.GATEWAY)
         return page
 
     async def first_cursor(self, day: date) -> int:

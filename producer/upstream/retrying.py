@@ -52,12 +52,13 @@ class Retrying:
         )
 
     async def changes_since(self, cursor: int) -> Page:
-        return await self._again(lambda: self._feed.changes_since(cursor))
+        return await self.again(lambda: self._feed.changes_since(cursor))
 
     async def first_cursor(self, day: date) -> int:
-        return await self._again(lambda: self._feed.first_cursor(day))
+        return await self.again(lambda: self._feed.first_cursor(day))
 
-    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The same for any other call of the client."""
         self._malformed = 0
 
         async def attempt() -> T:

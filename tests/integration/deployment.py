@@ -26,7 +26,7 @@ from producer.events.groups import Catalogue
 from producer.kafka.connection import administration
 from producer.kafka.names import SHARDS, Names
 from producer.kafka.publisher import Publisher
-from producer.kafka.topics import apply, plan
+from producer.kafka.topics import apply, planned
 from tests.broker.contract import answers
 from tests.oracle import Stored, Verdict, audit, read_topics
 from tests.oracle.schemas import Schemas
@@ -140,6 +140,7 @@ class Deployment:
             "VTJ_UPSTREAM__START": "0",
             "VTJ_TOPICS__PREFIX": prefix,
             "VTJ_TOPICS__PARTITIONS": "2",
+            "VTJ_STATE__ENABLED": "false",
         }
 
     def but(self, **environment: str | None) -> Self:
@@ -168,7 +169,7 @@ class Deployment:
         """Every topic of the plan."""
         settings = self.settings
         async with administration(settings.kafka) as admin:
-            await apply(admin, plan(settings.topics, _catalogue().topics(self.prefix)), settings.topics.replication)
+            await apply(admin, planned(settings, _catalogue()), settings.topics.replication)
         return self
 
     def create_topics(self, data: Mapping[str, int] | None = None) -> Self:

@@ -53,7 +53,7 @@ class Coordinator:
 
 
 def made(coordinator: Coordinator, *, once: bool = False, patience: float = 60) -> Service:
-    return Service(7, coordinator.join, once=once, patience=patience)
+    return Service(coordinator.join, once=once, patience=patience)
 
 
 async def turns(condition: Callable[[], bool]) -> None:
@@ -67,10 +67,10 @@ async def test_work_that_ends_ends_the_service() -> None:
     held: list[bool] = []
 
     async def work() -> None:
-        held.append(serving.holds())
+        held.append(serving.holds(7))
 
-    await serving.run(work)
-    assert (held, serving.holds(), coordinator.members) == ([True], False, 0)
+    await serving.run({work: 7})
+    assert (held, serving.holds(7), coordinator.members) == ([True], False, 0)
 
 
 @pytest.mark.parametrize("error", [Doubt("?"), StepDown("!")])
@@ -82,7 +82,7 @@ async def test_after_any_doubt_the_group_is_joined_again_before_work_goes_on(err
         if errors:
             raise errors.pop()
 
-    await made(coordinator).run(work)
+    await made(coordinator).run({work: 7})
     assert coordinator.joins == 3
 
 
@@ -99,7 +99,7 @@ async def test_a_rebalance_ends_the_work_before_it_returns_and_the_work_goes_on_
             await asyncio.sleep(0)  # the abort takes a moment
             ended += 1
 
-    running = asyncio.create_task(made(coordinator).run(work))
+    running = asyncio.create_task(made(coordinator).run({work: 7}))
     await turns(lambda: began == 1)
     await coordinator.take()
     assert ended == 1
@@ -116,7 +116,7 @@ async def test_a_stop_passes_through() -> None:
 
     coordinator = Coordinator()
     with pytest.raises(MalformedPage):
-        await made(coordinator).run(work)
+        await made(coordinator).run({work: 7})
     assert coordinator.members == 0
 
 
@@ -131,13 +131,13 @@ async def test_the_end_of_the_membership_ends_the_work() -> None:
             coordinator.fetching.cancel()
             await asyncio.Event().wait()
 
-    await made(coordinator).run(work)
+    await made(coordinator).run({work: 7})
     assert (began, coordinator.joins) == (2, 2)
 
 
 async def test_once_gives_up_on_a_shard_that_does_not_come() -> None:
     with pytest.raises(Busy) as busy:
-        await made(Coordinator(gives=False), once=True, patience=0.01).run(asyncio.Event().wait)  # type: ignore[arg-type]
+        await made(Coordinator(gives=False), once=True, patience=0.01).run({asyncio.Event().wait: 7})  # type: ignore[dict-item]
     assert busy.value.exit_code == 75
 
 
@@ -146,7 +146,7 @@ async def test_once_gives_up_on_a_kafka_that_stays_away() -> None:
         raise Doubt("no answer")
 
     with pytest.raises(KafkaGone):
-        await made(Coordinator(), once=True, patience=0.01).run(work)
+        await made(Coordinator(), once=True, patience=0.01).run({work: 7})
 
 
 async def test_work_cancelled_by_a_stranger_counts_as_doubt() -> None:
@@ -159,5 +159,5 @@ async def test_work_cancelled_by_a_stranger_counts_as_doubt() -> None:
         if began == 1:
             raise asyncio.CancelledError
 
-    await made(coordinator).run(work)
+    await made(coordinator).run({work: 7})
     assert coordinator.joins == 2

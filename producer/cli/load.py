@@ -1,0 +1,152 @@
+"""`vtj-producer load`: the initial load of persons or municipalities into the state topics."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.config import Settings
+    from producer.state.load import Progress, Wanted
+
+EVERY = 1.0  # s between two JSON lines
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "load",
+        help="load what is valid now into the state topics, before the first run",
+        description="Loads what is valid now of persons, or of everybody in municipalities, into the state topics. "
+        "Stopped at any point it goes on where it was. The feed then begins where the load says, whatever "
+        "VTJ_UPSTREAM__START is.",
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="identity codes, one a line; -: standard input (default: VTJ_UPSTREAM__PERSONS_FILE)",
+    )
+    parser.add_argument(
+        "--municipality",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="three digits, may be repeated: everybody there, from the weekly snapshot, instead of a file",
+    )
+    parser.add_argument("--weekly", action="store_true", help="from the weekly snapshot, to spare the quota")
+    parser.add_argument("--into-changes", action="store_true", help="to the change topics too, with kind SNAPSHOT")
+    parser.add_argument("--again", action="store_true", help="also when the feed follows changes already")
+    parser.add_argument(
+        "--missing", type=Path, metavar="FILE", help="write the codes that upstream silently left out to this file"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from producer import app
+    from producer.config import load
+    from producer.operate import logs
+
+    loaded = load(args.config)
+    loaded.require("upstream.url", "kafka.bootstrap_servers")
+    settings = loaded.settings
+    logs.set_up("warning" if settings.log.level == "info" else settings.log.level, settings.log.format)
+    wanted = _wanted(settings, args)
+    with _reporting(wanted) as report:
+        done = asyncio.run(app.load(settings, wanted, report, into_changes=args.into_changes, again=args.again))
+    print(_reconciled(wanted, done))
+    if args.missing and wanted.codes:
+        args.missing.touch(mode=0o600)
+        args.missing.write_text("".join(f"{wanted.codes[at - 1]}\n" for at in done.missing), encoding="utf-8")
+    return 0
+
+
+def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted":
+    import re
+
+    from producer.errors import SettingsError
+    from producer.state.load import Wanted
+    from producer.upstream.persons import read_persons
+
+    if not settings.state.enabled:
+        raise SettingsError("VTJ_STATE__ENABLED is false: there are no state topics to load.", hint="Set it to true.")
+    if args.municipality:
+        if args.file:
+            raise SettingsError("Both a file and --municipality are given.", hint="Load one of them, then the other.")
+        if not all(re.fullmatch("[0-9]{3}", code) for code in args.municipality):
+            raise SettingsError("A municipality code is three digits, such as 091.", hint="Correct --municipality.")
+        return Wanted(municipalities=list(dict.fromkeys(args.municipality)), weekly=True)
+    file = Path("/dev/stdin") if args.file == "-" else Path(args.file) if args.file else settings.upstream.persons_file
+    if file is None:
+        raise SettingsError(
+            "Nobody is named to be loaded.",
+            hint="Name a file of identity codes, - for standard input, or --municipality.",
+        )
+    return Wanted(codes=read_persons(file), weekly=args.weekly)
+
+
+def _reconciled(wanted: "Wanted", done: "Progress") -> str:
+    """Asked, answered, missing; of persons by their place in the list, never by their code."""
+    what = "persons" if wanted.codes else "municipalities"
+    lines = [f"asked: {done.asked} {what}; answered: {done.answered} persons; cursor of the feed: {done.cursor}"]
+    if done.missed:
+        shown = ", ".join(map(str, done.missing[:20]))
+        more = f" and {done.missed - 20} more" if done.missed > 20 else ""
+        lines.append(
+            f"silently missing: {done.missed}, place in the list: {shown}{more} (--missing FILE has the codes)"
+        )
+    return "\n".join(lines)
+
+
+def _reporting(wanted: "Wanted") -> "AbstractContextManager[Callable[[Progress], None]]":
+    return _bar(wanted) if sys.stderr.isatty() else _lines(wanted)
+
+
+@contextmanager
+def _bar(wanted: "Wanted") -> "Iterator[Callable[[Progress], None]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("loading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=wanted.size)
+        yield lambda progress: bar.update(task, completed=progress.asked)
+
+
+@contextmanager
+def _lines(wanted: "Wanted") -> "Iterator[Callable[[Progress], None]]":
+    import json
+
+    began, said, first = time.monotonic(), -EVERY, None
+
+    def report(progress: "Progress") -> None:
+        nonlocal said, first
+        now = time.monotonic()
+        first = progress.asked if first is None else first
+        if now - said < EVERY and progress.asked < wanted.size:
+            return
+        said = now
+        rate = (progress.asked - first) / max(now - began, 1e-3)
+        line: dict[str, Any] = {
+            "asked": progress.asked,
+            "of": wanted.size,
+            "answered": progress.answered,
+            "missing": progress.missed,
+            "perSecond": round(rate, 1),
+            "secondsLeft": round((wanted.size - progress.asked) / rate) if rate else None,
+        }
+        print(json.dumps(line), file=sys.stderr, flush=True)
+
+    yield report

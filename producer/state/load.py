@@ -1,0 +1,206 @@
+"""The initial load (alkulataus): what is valid now of everybody, and where the feed goes on from there."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+from producer.errors import MalformedPage, SettingsError
+from producer.events.convert import Converter
+from producer.events.page import PERSON, digest
+from producer.events.state import gathered
+from producer.kafka.names import STATE
+from producer.kafka.publisher import Shard
+from producer.model import EncodedPage, Page
+from producer.pipeline import Ahead
+
+BATCH: Final = 1000  # persons; the most that perustiedot takes
+HELSINKI: Final = ZoneInfo("Europe/Helsinki")
+# DVV keeps a cursor for two weeks; a day is for following from it.
+OLDEST: Final = timedelta(days=13)
+RULES: Final = (
+    "Where the feed goes on depends on it. Load from perustiedot instead (without --weekly), and show DVV the time."
+)
+LISTED: Final = 1000  # of those that were silently missing, by their place in the list
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a load is; the JSON that stands in the cursor record.
+
+    of: a digest of what is loaded, so that another list is not taken for this one. cursor: where the feed goes on; with
+    weekly snapshots not known before the end. asked, answered: persons, or municipalities asked. missing: places in the
+    list, from 1, of those that upstream left out, the first 1000; missed: how many. extracted: earliest poimintapv.
+    """
+
+    of: str
+    cursor: int = 0
+    asked: int = 0
+    answered: int = 0
+    missed: int = 0
+    missing: list[int] = field(default_factory=list)
+    extracted: str | None = None
+    done: bool = False
+
+
+class Asking(Protocol):
+    """Upstream, asked again until it answers."""
+
+    async def persons(self, codes: Sequence[str]) -> Page: ...
+
+    async def weekly(self, codes: Sequence[str], municipalities: Sequence[str]) -> Page: ...
+
+    async def first_cursor(self, day: date) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """Whom to load: persons by their codes, or everybody of municipalities. weekly: from the weekly snapshots."""
+
+    codes: Sequence[str] = ()
+    municipalities: Sequence[str] = ()
+    weekly: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.codes or self.municipalities)
+
+    @property
+    def digest(self) -> str:
+        """Of the whole list: nobody in it can be guessed from it."""
+        kind = "weekly" if self.weekly else "today"
+        text = f"{kind}\n{self.size}\n" + "\n".join(self.codes or self.municipalities)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+async def load(
+    shard: Shard,
+    wanted: Wanted,
+    asking: Asking,
+    converters: Sequence[Converter],
+    report: Callable[[Progress], None],
+    most: int,
+) -> Progress:
+    """Loads what is not loaded yet. converters: of the state topics, then of those of changes if they take it too.
+
+    With perustiedot the feed's cursor is taken before the first call, so whatever changes meanwhile comes again in the
+    feed. Weekly snapshots are older than today: the feed goes on from the day before the earliest of them. Raises
+    SettingsError when another load is under way, or the weekly snapshot is too old to go on from.
+    """
+    told = shard.progress.get("load")
+    progress = Progress(**told) if told else Progress(of=wanted.digest)
+    if progress.of != wanted.digest and not progress.done:
+        raise SettingsError(
+            f"Another load is under way: {progress.asked} are loaded of a list that is not this one.",
+            hint="Go on with the list that it began with, the same codes in the same order.",
+        )
+    if progress.done:
+        progress = Progress(of=wanted.digest)
+    if not wanted.weekly and not progress.cursor:
+        progress.cursor = await asking.first_cursor(_today())
+    if not told or told["done"]:
+        await _store(shard, progress)
+    report(progress)
+    pages = _pages(wanted, progress, asking, converters, shard.progress)
+    async with Ahead(pages, most) as batches:
+        async for batch in batches:
+            await shard.commit(batch)
+            report(Progress(**shard.progress["load"]))
+    progress = Progress(**shard.progress["load"])
+    if wanted.weekly and progress.extracted:
+        progress.cursor = await _cursor_before(date.fromisoformat(progress.extracted), asking.first_cursor)
+    await _store(shard, replace(progress, done=True))
+    return replace(progress, done=True)
+
+
+async def _store(shard: Shard, progress: Progress) -> None:
+    """A commit without events."""
+    cursor = progress.cursor
+    nothing = EncodedPage(STATE, shard.cursor or cursor, cursor, progress.done, _now(), 0, ())
+    await shard.commit([replace(nothing, progress={**shard.progress, "load": asdict(progress)})])
+
+
+async def _pages(
+    wanted: Wanted, progress: Progress, asking: Asking, converters: Sequence[Converter], beside: Any
+) -> AsyncGenerator[EncodedPage, None]:
+    """A page for each batch that is left, with the progress after it."""
+    size = BATCH if wanted.codes else 1
+    for at in range(progress.asked, wanted.size, size):
+        part = (wanted.codes or wanted.municipalities)[at : at + size]
+        if wanted.weekly:
+            page = await asking.weekly(*((part, ()) if wanted.codes else ((), part)))
+            if _day(page.extra.get("poimintapv")) is None:
+                raise MalformedPage("The weekly snapshot has no poimintapv that can be read.", hint=RULES)
+        else:
+            page = await asking.persons(part)
+        progress = _after(progress, wanted, part, page)
+        page = replace(page, bucket=STATE, previous=progress.cursor, cursor=progress.cursor)
+        encoded = await encode(page, converters)
+        yield replace(encoded, progress={**beside, "load": asdict(progress)})
+
+
+async def encode(page: Page, converters: Sequence[Converter]) -> EncodedPage:
+    """The records of the state topics, and with a second converter the events of the change topics too.
+
+    A group without a schema has no state: all of a person's would share one key. The change topics have them.
+    """
+    done = await _sliced(converters[0].slices(replace(page, records=[gathered(record) for record in page.records])))
+    events = [event for event in done.events if not event.topic.endswith(".change.unmapped")]
+    for other in converters[1:]:
+        events = [event for event in events if ".state." in event.topic]  # what is buried, both have buried
+        events += (await _sliced(other.slices(page))).events
+    return replace(done, events=events, digest=digest(events))
+
+
+async def _sliced(slices: Any) -> EncodedPage:
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            page: EncodedPage = end.value
+            return page
+        await asyncio.sleep(0)
+
+
+def _after(progress: Progress, wanted: Wanted, part: Sequence[str], page: Page) -> Progress:
+    answered = {record.get(PERSON) for record in page.records if isinstance(record, dict)}
+    missing = [progress.asked + at for at, code in enumerate(part, 1) if code not in answered] if wanted.codes else []
+    days = [one for one in (progress.extracted, _day(page.extra.get("poimintapv"))) if one]
+    return replace(
+        progress,
+        asked=progress.asked + len(part),
+        answered=progress.answered + len(answered),
+        missed=progress.missed + len(missing),
+        missing=(progress.missing + missing)[:LISTED],
+        extracted=min(days) if days else None,
+    )
+
+
+def _day(told: Any) -> str | None:
+    """poimintapv as yyyy-MM-dd; its format is not known for certain, so a time behind it is passed over."""
+    try:
+        return date.fromisoformat(told[:10]).isoformat()
+    except (TypeError, ValueError):
+        return None
+
+
+async def _cursor_before(extracted: date, first_cursor: Callable[[date], Awaitable[int]]) -> int:
+    day = extracted - timedelta(days=1)
+    if _today() - day > OLDEST:
+        raise SettingsError(
+            f"The weekly snapshot is of {extracted}: changes since the day before are no longer kept upstream.",
+            hint="Load from perustiedot instead (without --weekly), or wait for the next snapshot.",
+        )
+    return await first_cursor(day)
+
+
+def _today() -> date:
+    return datetime.now(HELSINKI).date()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

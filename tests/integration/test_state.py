@@ -1,0 +1,167 @@
+"""The state topics: the initial load and the line that keeps them, judged against what upstream says in the end."""
+
+import asyncio
+import json
+import random
+import signal
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from producer import app
+from producer.sandbox import Sandbox
+from producer.state.load import Wanted
+from tests.broker import Broker
+from tests.integration.deployment import Deployment
+from tests.oracle.state import judge_state
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(persons=300, history=1500, page_size=100) as running:
+        yield running
+
+
+@pytest.fixture
+def listed(tmp_path: Path, sandbox: Sandbox) -> Path:
+    path = tmp_path / "persons"
+    path.write_text("\n".join(sandbox.codes()))
+    return path
+
+
+@pytest.fixture
+async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
+    deployment = Deployment(broker.bootstrap, prefix, sandbox.url)
+    return await deployment.but(VTJ_STATE__ENABLED="true", VTJ_UPSTREAM__START=None).apply_topics()
+
+
+async def faults(deployment: Deployment, sandbox: Sandbox, codes: Sequence[str] | None = None) -> list[str]:
+    told = sandbox.codes() if codes is None else codes
+    return await asyncio.to_thread(judge_state, await deployment.stored(), sandbox.url, told)
+
+
+async def test_a_load_tells_of_everybody_and_the_feed_goes_on_from_there(
+    fed: Deployment, sandbox: Sandbox, listed: Path
+) -> None:
+    loaded = await fed.run("load", str(listed))
+    assert (loaded.code, loaded.out.split(";")[:2]) == (0, ["asked: 300 persons", " answered: 300 persons"]), loaded.err
+    assert await faults(fed, sandbox) == []
+    for _ in range(3):
+        sandbox.grow(200)
+        ran = await fed.run("run", "--once")
+        assert ran.code == 0, ran.err
+        assert await faults(fed, sandbox) == []
+    verdict = await fed.audit()
+    assert verdict.sound, verdict
+    assert verdict.changes == 600  # those since the load, and none before
+
+
+async def test_state_without_a_load_comes_from_the_changes(fed: Deployment, sandbox: Sandbox) -> None:
+    """Of whom they tell."""
+    ran = await fed.but(VTJ_UPSTREAM__START="0").run("run", "--once")
+    assert ran.code == 0, ran.err
+    told = {one.key for one in await fed.stored() if one.topic.startswith("change.")}
+    touched = [code for code in sandbox.codes() if code.encode() in told]
+    assert len(touched) > 200
+    assert await faults(fed, sandbox, touched) == []
+
+
+async def test_a_load_that_is_killed_goes_on_where_it_was(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    dice = random.Random(5)
+    async with Sandbox(persons=8000, history=500) as sandbox:
+        deployment = Deployment(broker.bootstrap, prefix, sandbox.url)
+        fed = await deployment.but(
+            VTJ_STATE__ENABLED="true", VTJ_UPSTREAM__START=None, VTJ_KAFKA__TRANSACTION_EVENTS="20000"
+        ).apply_topics()
+        listed = tmp_path / "persons"
+        listed.write_text("\n".join(sandbox.codes()))
+        asked = 0
+        for _ in range(3):
+            async with fed.start("load", str(listed)) as loading:
+                await loading.says('"asked": ')
+                await asyncio.sleep(dice.uniform(0, 1.0))
+                loading.signal(signal.SIGKILL)
+                await loading.end()
+            early = await fed.run("run", "--once")
+            assert early.code == 2, early.err
+        ended = await fed.run("load", str(listed))
+        assert ended.code == 0, ended.err
+        first = json.loads(next(line for line in ended.err.splitlines() if line.startswith("{")))
+        asked = first["asked"]
+        assert asked > 0, "it began anew"
+        state = [one for one in await fed.stored() if one.topic.startswith("state.")]
+        assert len({(one.topic, one.key) for one in state}) == len(state), "a finished batch was repeated"
+        assert await faults(fed, sandbox) == []
+
+
+async def test_a_list_with_unknown_codes_is_reconciled(
+    fed: Deployment, sandbox: Sandbox, listed: Path, tmp_path: Path
+) -> None:
+    unknown = "010101-999X"
+    listed.write_text("\n".join([sandbox.codes()[0], unknown, *sandbox.codes()[1:5]]))
+    missing = tmp_path / "missing"
+    loaded = await fed.run("load", str(listed), "--missing", str(missing))
+    assert loaded.code == 0, loaded.err
+    assert "silently missing: 1, place in the list: 2 " in loaded.out
+    assert missing.read_text().split() == [unknown]
+    assert unknown not in loaded.out + loaded.err
+
+
+async def test_municipalities_come_from_the_weekly_snapshot(
+    fed: Deployment, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox has a calendar of its own."""
+    refused = await fed.run("load", "--municipality", "091")
+    assert refused.code == 2
+    assert "The weekly snapshot is of 2026-01-" in refused.err
+    wanted = Wanted(municipalities=["091"], weekly=True)
+    monkeypatch.setattr("producer.state.load._today", lambda: date(2026, 1, 14))
+    done = await app.load(fed.settings, wanted, lambda _: None, into_changes=False, again=False)
+    extracted = date.fromisoformat(done.extracted or "")
+    sandbox.grow(300)
+    assert (await fed.run("run", "--once")).code == 0
+    first = (await fed.entries())[0]
+    assert first["cursor"] == done.cursor == sandbox_cursor(sandbox, extracted - timedelta(days=1))
+    verdict = await fed.audit()
+    assert verdict.sound, verdict
+    there = {one.key.decode() for one in await fed.stored("state.kotikunta") if one.key}
+    assert len(there) >= done.answered > 0
+    assert await faults(fed, sandbox, sorted(there & {*sandbox.codes()})) == []
+
+
+def sandbox_cursor(sandbox: Sandbox, day: date) -> int:
+    """The key after which the registrations of that day follow."""
+    before = 0
+    for key, record in sandbox.log():
+        when = datetime.fromisoformat(record["muutospv"]).astimezone(ZoneInfo("Europe/Helsinki")).date()
+        if when >= day:
+            return before
+        before = key
+    raise AssertionError
+
+
+async def test_a_feed_that_follows_asks_for_a_decision(fed: Deployment, sandbox: Sandbox, listed: Path) -> None:
+    assert (await fed.but(VTJ_UPSTREAM__START="0").run("run", "--once")).code == 0
+    before = await fed.committed()
+    refused = await fed.run("load", str(listed))
+    assert refused.code == 2
+    assert "--again" in refused.err
+    assert await fed.committed() == before
+    assert (await fed.run("load", str(listed), "--again")).code == 0
+    assert await faults(fed, sandbox) == []
+    assert (await fed.audit()).sound
+
+
+async def test_changes_go_on_while_perustiedot_is_refused(fed: Deployment, sandbox: Sandbox) -> None:
+    sandbox.set_faults([{"fault": 403, "endpoint": "perustiedot", "times": None}])
+    async with fed.but(VTJ_UPSTREAM__START="0").start("run") as running:
+        await running.says(f"committed cursor {sandbox.state()['last']}:")
+        await running.says("the state topics stand still, the changes go on")
+        ended = await running.stop()
+    assert ended.code == 0
+    assert (await fed.audit()).sound
