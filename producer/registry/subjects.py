@@ -47,7 +47,9 @@ def subjects(catalogue: Catalogue, settings: Settings) -> list[Subject]:
     if settings.state.enabled:
         schemas |= {state_topic(prefix, group): group.schema for group in catalogue.groups.values()}
     schemas[dead_letter_topic(prefix)] = catalogue.dead_letter
-    return [Subject(full_name(one) if by_record else f"{topic}-value", one) for topic, one in schemas.items()]
+    # By record the state topics have no subjects of their own: they hold the same records.
+    named = {full_name(one) if by_record else f"{topic}-value": one for topic, one in schemas.items()}
+    return [Subject(name, one) for name, one in named.items()]
 
 
 async def compare(registry: Registry, wanted: Sequence[Subject]) -> list[Finding]:

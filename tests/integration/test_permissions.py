@@ -54,6 +54,7 @@ async def test_a_missing_right_ends_the_run(frail_broker: Broker, prefix: str) -
             (ResourceType.GROUP, names.group, AclOperation.READ),
             (ResourceType.TRANSACTIONAL_ID, names.transactional_id, AclOperation.WRITE),
             (ResourceType.TOPIC, names.cursor_topic, AclOperation.READ),
+            (ResourceType.TOPIC, names.ledger_topic, AclOperation.READ),
             (ResourceType.TOPIC, names.cursor_topic, AclOperation.WRITE),
             (ResourceType.TOPIC, names.ledger_topic, AclOperation.WRITE),
             (ResourceType.TOPIC, deployment.topic("change.kotikunta"), AclOperation.DESCRIBE_CONFIGS),

@@ -15,7 +15,8 @@ from producer import app
 from producer.sandbox import Sandbox
 from producer.state.load import Wanted
 from tests.broker import Broker
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import Deployment, change
+from tests.oracle.schemas import Schemas
 from tests.oracle.state import judge_state
 
 pytestmark = pytest.mark.kafka
@@ -165,3 +166,35 @@ async def test_changes_go_on_while_perustiedot_is_refused(fed: Deployment, sandb
         ended = await running.stop()
     assert ended.code == 0
     assert (await fed.audit()).sound
+
+
+async def test_when_a_turvakielto_begins_the_state_is_withheld_before_perustiedot_answers(
+    fed: Deployment, sandbox: Sandbox, listed: Path
+) -> None:
+    """In every group that the schemas call restricted; the change of an account that sees everything says no more."""
+    person = next(record for _, record in sandbox.log() if record["henkilotunnus"] in sandbox.codes())["henkilotunnus"]
+    assert (await fed.run("load", str(listed))).code == 0
+    assert (await withheld(fed, person)) == set()
+    sandbox.set_faults([{"fault": 503, "endpoint": "perustiedot", "times": None}])
+    begun = {"tietoryhma": "TURVAKIELTO", "muutosattribuutti": "LISATTY", "turvakieltoAktiivinen": True}
+    sandbox.append([change(person, begun)])
+    async with fed.start("run") as running:
+        async with asyncio.timeout(60):
+            while not (now := await withheld(fed, person)):
+                await asyncio.sleep(0.1)
+        assert {"kotikunta", "vakinainen-kotimainen-osoite", "sahkopostiosoite"} <= now
+        sandbox.set_faults([])
+        await running.says("state of 1 person(s), 1 withheld at once")
+        await running.stop()
+    assert await faults(fed, sandbox) == []  # the account sees everything, and so does the state again
+
+
+async def withheld(deployment: Deployment, person: str) -> set[str]:
+    """The groups whose state says that it is withheld."""
+    last = {one.topic: one for one in await deployment.stored() if one.key == person.encode()}
+    return {
+        topic.removeprefix("state.")
+        for topic, one in last.items()
+        if topic.startswith("state.") and one.value
+        if Schemas.load().decode(topic.replace("state.", "change.", 1), one.value)["data"] is None
+    }
