@@ -24,9 +24,12 @@ def main() -> int:
     )
     args = parser.parse_args()
     if args.quick:
-        sizes, output = {"rounds": 1, "each": 4, "long": 12}, args.output
+        sizes, output = {"rounds": 1, "each": 4, "long": 12, "load": 1000, "long_load": 3000}, args.output
     else:
-        sizes, output = {"rounds": args.rounds, "each": 60, "long": 600}, args.output or ROOT / "docs" / "benchmarks.md"
+        sizes, output = (
+            {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 200_000},
+            args.output or ROOT / "docs" / "benchmarks.md",
+        )
     try:
         broker = find_broker(own=not args.quick)
     except NoKafka as reason:
@@ -66,6 +69,8 @@ def measure(bench: Bench, broker: str, sizes: dict[str, int]) -> Figures:
         pages=each,
         bytes_per_group=sum(len(as_json(group)) for group in groups) / len(groups),
         rounds=rounds,
+        loads=[bench.load(sizes["load"]) for _ in range(sizes["rounds"])],
+        long_load=bench.load(sizes["long_load"]),
         long_run=bench.product(sizes["long"]),
         idle_after=bench.idle_after(each),
         starts=[bench.start() for _ in range(sizes["rounds"])],

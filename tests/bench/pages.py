@@ -50,6 +50,18 @@ def pages(count: int, mix: str = "common") -> Iterator[list[dict[str, Any]]]:
         yield [vary.record(kinds, page * RECORDS + at) for at in range(RECORDS)]
 
 
+def groups_of_persons() -> list[bytes]:
+    """What perustiedot says of 1,000 persons, twenty groups of each: JSON arrays."""
+    vary = _Variation(Dice(SEED))
+    kinds = [json.loads((EXAMPLES / f"{kind}.json").read_text())["tietoryhmat"][0] for kind in MIXES["all"][::4]][:20]
+    assert len(kinds) == 20
+    return [as_json([_now(vary.other(kind)) for kind in kinds]) for _ in range(RECORDS)]
+
+
+def _now(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in ("muutosattribuutti", "voimassaolevatTiedot")}
+
+
 def answer(records: bytes, cursor: int, up_to_date: bool) -> list[bytes]:
     """The pieces of an answer of `muutokset`. records: a JSON array."""
     end = b',"ajanTasalla":true}' if up_to_date else b',"ajanTasalla":false}'
@@ -84,19 +96,19 @@ class _Variation:
         seconds, milliseconds = divmod(number, 1000)
         return {
             "henkilotunnus": identity(SEED, dice.below(PERSONS))[0],
-            "tietoryhmat": [self._other(dice.pick(kinds)) for _ in range(2 + dice.below(2))],
+            "tietoryhmat": [self.other(dice.pick(kinds)) for _ in range(2 + dice.below(2))],
             "muutospv": f"2026-11-02T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}."
             f"{milliseconds:03d}Z",
         }
 
-    def _other(self, members: dict[str, Any]) -> dict[str, Any]:
+    def other(self, members: dict[str, Any]) -> dict[str, Any]:
         return {name: self._leaf(name, value) for name, value in members.items()}
 
     def _leaf(self, name: str, value: Any) -> Any:
         """Another value of the same type: one name can be a text in one group and bilingual in another."""
         if name in self._leaves and type(other := self._leaves[name]()) is type(value):
             return other
-        return self._other(value) if type(value) is dict else value
+        return self.other(value) if type(value) is dict else value
 
     def _day(self) -> str:
         return (LAST_DAY - timedelta(days=self._dice.below(20_000))).isoformat()

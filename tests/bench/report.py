@@ -33,6 +33,8 @@ class Figures:
     pages: int
     bytes_per_group: float
     rounds: Sequence[dict[str, Reading]]
+    loads: Sequence[Reading]
+    long_load: Reading
     long_run: Reading
     idle_after: float
     starts: Sequence[tuple[float, float]]
@@ -54,7 +56,8 @@ def page(figures: Figures) -> str:
     alike = [rate(one["page by page"]) / rate(one["baseline"]) for one in rounds]
     all_groups = [rate(one["product, all groups"]) / rate(one["baseline, all groups"]) for one in rounds]
     leaner = [cpu(one["baseline"]) / cpu(one["product"]) for one in rounds]
-    rss = long_run["rss"]
+    rss, long_load = long_run["rss"], figures.long_load
+    loaded = long_load["rss"]
     peaks = [long_run["peak"], *(one[who]["peak"] for one in rounds for who in one if who.startswith("product"))]
     return f"""\
 # Benchmarks
@@ -84,6 +87,13 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | resident, idle again after {rounds[0]["product"]["events"]:,} events | | {figures.idle_after:.0f} MB |
 | start to first request, without the broker's rebalance delay | ≤ 1.5 s | \
 {_spread([start for start, _ in figures.starts], "{:.2f}")} s |
+
+| initial load, twenty groups of a person | goal | measured |
+| --- | --- | --- |
+| state records/s | ≥ 20,000 | **{_spread([rate(one) for one in figures.loads], "{:,.0f}")}** |
+| CPU a state record | ≤ 40 µs | {_spread([cpu(one) for one in figures.loads], "{:.1f}")} µs |
+| resident over {long_load["events"] // 20:,} persons: at 10 %, 50 %, 100 % | flat, ≤ 200 MB | \
+{loaded[len(loaded) // 10]:.0f}, {loaded[len(loaded) // 2]:.0f}, {loaded[-1]:.0f} MB |
 
 ## The runs
 

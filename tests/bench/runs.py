@@ -37,7 +37,7 @@ class Bench:
         self._prefix = prefix
         self._distinct = distinct
         self._feeds = 0
-        topics = Catalogue.load().topics(prefix)
+        topics = [*Catalogue.load().topics(prefix), *Catalogue.load().state_topics(prefix)]
         self._read = {(topic, partition): 0 for topic in topics for partition in range(PARTITIONS)}
 
     def __enter__(self) -> Self:
@@ -51,7 +51,9 @@ class Bench:
         assert self._upstream.stdout is not None
         told = json.loads(self._upstream.stdout.readline())
         self._url, self._groups = f"http://127.0.0.1:{told['port']}", told["groups"]
-        self._say("-m", "producer", "topics", "apply", env=self._settings(self._feed(), 0))
+        self._say(
+            "-m", "producer", "topics", "apply", env=self._settings(self._feed(), 0) | {"VTJ_STATE__ENABLED": "true"}
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +72,12 @@ class Bench:
 
     def product_page_by_page(self, pages: int) -> Reading:
         return self.product(pages, VTJ_KAFKA__TRANSACTION_EVENTS=str(ONE_PAGE))
+
+    def load(self, persons: int) -> Reading:
+        """An initial load: twenty state records of each."""
+        feed = self._feed()
+        env = self._settings(feed, 0) | {"VTJ_STATE__ENABLED": "true"}
+        return self._measured(feed, 20 * persons, "-m", "tests.bench.loading", str(persons), env=env)
 
     def limit(self, transactions: int) -> Reading:
         feed = self._feed()
@@ -129,6 +137,7 @@ class Bench:
             "VTJ_TOPICS__PREFIX": self._prefix,
             "VTJ_TOPICS__PARTITIONS": str(PARTITIONS),
             "VTJ_FEED__NAME": feed,
+            "VTJ_STATE__ENABLED": "false",
         }
 
     def _measured(

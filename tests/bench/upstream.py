@@ -2,6 +2,7 @@
 
 `POST /<run>/<mix>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the mix's ready ones over and
 over.
+`POST /<run>/…/api/v1/perustiedot` tells the same of whoever is asked for, twenty groups of each.
 `GET /<run>` tells when the run's first request came (s, the monotonic clock, which all processes share) and how many.
 On standard output, once: the port, and the number of data groups of each mix's ready pages. Ends with standard input.
 """
@@ -14,16 +15,17 @@ from typing import Final
 
 import orjson
 
-from tests.bench.pages import MIXES, answer, as_json, pages
+from tests.bench.pages import MIXES, answer, as_json, groups_of_persons, pages
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class Served:
-    """ready: mix → JSON arrays of records."""
+    """ready: mix → JSON arrays of records. persons: JSON arrays of groups."""
 
-    def __init__(self, ready: dict[str, list[bytes]]) -> None:
+    def __init__(self, ready: dict[str, list[bytes]], persons: list[bytes]) -> None:
         self._ready = ready
+        self._persons = persons
         self._seen: dict[str, list[float]] = {}
 
     def answer(self, path: str, body: bytes) -> list[bytes]:
@@ -32,6 +34,12 @@ class Served:
             times = self._seen.get(run, [])
             return [orjson.dumps({"first": times[0] if times else None, "requests": len(times)})]
         self._seen.setdefault(run, []).append(time.monotonic())
+        if more[-1] == "perustiedot":
+            asked = zip(orjson.loads(body)["hetulista"], self._persons, strict=False)
+            told = [b'{"henkilotunnus":"%b","tietoryhmat":%b}' % (code.encode(), groups) for code, groups in asked]
+            return [b'{"ajanTasalla":true,"perustiedot":[', b",".join(told), b"]}"]
+        if more[-2] == "kirjausavain":
+            return [b'{"viimeisinKirjausavain":1}']
         ready, count, cursor = self._ready[more[0]], int(more[1]), orjson.loads(body)["viimeisinKirjausavain"]
         if cursor >= count:
             return answer(b"[]", cursor, True)
@@ -69,7 +77,7 @@ async def serve(count: int) -> None:
         for records in pages(count, mix):
             ready[mix].append(as_json(records))
             groups[mix].append(sum(len(record["tietoryhmat"]) for record in records))
-    served, loop = Served(ready), asyncio.get_running_loop()
+    served, loop = Served(ready, groups_of_persons()), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(served), "127.0.0.1", 0)
     print(json.dumps({"port": server.sockets[0].getsockname()[1], "groups": groups}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

@@ -171,16 +171,19 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 
 
 def test_the_topics_are_those_of_the_plan() -> None:
-    groups = Catalogue.load().topics("vtj")
-    planned = {one.name: one for one in plan(Topics(), groups)}
+    groups, states = Catalogue.load().topics("vtj"), Catalogue.load().state_topics("vtj")
+    planned = {one.name: one for one in plan(Topics(), groups, states)}
     told = {
         cells[1].strip(" `"): cells for cells in (line.split("|") for line in KAFKA.splitlines()) if len(cells) == 7
     }
     told.pop("topic")
     told.pop("---")
-    (family,) = (name for name in told if "<" in name)
-    assert set(told) - {family} == set(planned) - set(groups) | {"vtj.change.unmapped"}
-    assert all(fnmatch(group, family.replace("<group>", "*")) for group in groups)
+    families = [name for name in told if "<" in name]
+    assert {*told} - {*families} == {*planned} - {*groups, *states} | {"vtj.change.unmapped"}
+    for family, topics in zip(families, (groups, states), strict=True):
+        assert all(fnmatch(topic, family.replace("<group>", "*")) for topic in topics)
+        told |= dict.fromkeys(topics, told[family])
+        del told[family]
     compacted = {name for name, cells in told.items() if "compact" in cells[4]}
     assert compacted == {name for name, one in planned.items() if one.configs["cleanup.policy"] == "compact"}
     assert told["vtj.cursor"][5].strip() == f"{SHARDS}, never changed"
