@@ -26,10 +26,8 @@ def main() -> int:
     if args.quick:
         sizes, output = {"rounds": 1, "each": 4, "long": 12, "load": 1000, "long_load": 3000}, args.output
     else:
-        sizes, output = (
-            {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 200_000},
-            args.output or ROOT / "docs" / "benchmarks.md",
-        )
+        sizes = {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 200_000}
+        output = args.output or ROOT / "docs" / "benchmarks.md"
     try:
         broker = find_broker(own=not args.quick)
     except NoKafka as reason:
