@@ -12,18 +12,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from producer.config import Settings
-from producer.errors import Doubt, KafkaGone, SettingsError, Stop
+from producer.errors import CursorUnreadable, Doubt, KafkaGone, SettingsError, Stop
 from producer.events.convert import Converter
 from producer.events.decode import Decoder
-from producer.events.framing import Framing, SingleObject
+from producer.events.framing import Framing, SingleObject, schema_id
 from producer.events.groups import Catalogue, change_topic, state_topic
+from producer.events.identities import Identities, identity_topic
 from producer.events.state import Blanks
 from producer.kafka import ownership, topics
 from producer.kafka.connection import administration, deadline, reached
 from producer.kafka.cursor import positions
+from producer.kafka.identities import RememberingPublisher
 from producer.kafka.names import STATE, Names
 from producer.kafka.publisher import Publisher
 from producer.operate import service
@@ -32,7 +35,7 @@ from producer.operate.pace import Pace
 from producer.operate.service import Service
 from producer.pipeline import line
 from producer.state import load as state_load
-from producer.state.line import StateLine
+from producer.state.line import READ, StateLine
 from producer.state.load import Progress, Wanted
 from producer.upstream.client import Upstream
 from producer.upstream.persons import read_persons
@@ -86,7 +89,8 @@ async def serve(settings: Settings, *, once: bool) -> None:
     async with administration(kafka) as admin:
         await topics.refuse_differences(admin, plans)
     framed = await framing(settings, catalogue)
-    converter = Converter(catalogue, framed, prefix=names.prefix, feed=names.feed)
+    identities = Identities(catalogue, framed, prefix=names.prefix, feed=names.feed)
+    converter = Converter(catalogue, framed, prefix=names.prefix, feed=names.feed, identities=identities)
     if once:
         await _wait_until_free(settings, instance, names.group)
     quiet_collector()
@@ -106,13 +110,24 @@ async def serve(settings: Settings, *, once: bool) -> None:
     async with Upstream(upstream, bucket=BUCKET, persons=persons) as client:
         feed = Retrying(client, upstream, patience=upstream.patience if once else None)
 
-        caught_up = asyncio.Event()
+        caught_up, decode = asyncio.Event(), _decoding(settings, catalogue, framed)
+        identities.told = client.follow
+        remembering = RememberingPublisher(
+            publisher,
+            kafka,
+            instance,
+            identities,
+            topic=identity_topic(names.prefix),
+            partitions=settings.topics.partitions,
+            decode=decode,
+            follow=client.follow,
+        )
 
         async def changes() -> None:
             await line(
                 feed,
                 converter,
-                LoggedPublisher(publisher),
+                LoggedPublisher(remembering),
                 lambda: start(settings, instance, feed.first_cursor),
                 Pace(None if once else settings.schedule.interval).pause,
                 kafka.transaction_events,
@@ -133,7 +148,7 @@ async def serve(settings: Settings, *, once: bool) -> None:
                 topics=dict.fromkeys(catalogue.topics(names.prefix), settings.topics.partitions),
                 prefix=names.prefix,
                 feed=names.feed,
-                learn=_learning(settings),
+                decode=decode,
             )
 
             async def follow() -> None:
@@ -177,15 +192,32 @@ def _snapshots(settings: Settings, catalogue: Catalogue, client: Upstream, *, on
     return Snapshots(client, settings.upstream, kinds=kinds, patience=patience)
 
 
-def _learning(settings: Settings) -> Callable[[Decoder, int], Awaitable[None]]:
-    async def learn(decoder: Decoder, number: int) -> None:
-        if settings.registry.url is not None:
+def _decoding(
+    settings: Settings, catalogue: Catalogue, framed: Framing
+) -> Callable[[bytes], Awaitable[dict[str, Any]]]:
+    """Reads what this program has written. A registry is asked only for what an older release wrote."""
+    decoder = Decoder(catalogue)
+    read = [catalogue.identity, *(catalogue.groups[name].schema for name in READ if name in catalogue.groups)]
+    for schema in read:
+        if (number := schema_id(framed.prefix(schema))) is not None:
+            decoder.learn(number, schema)
+
+    async def decode(value: bytes) -> dict[str, Any]:
+        number = decoder.unknown(value)
+        if number is not None and settings.registry.url is not None:
             from producer.registry.client import Registry
 
             async with Registry(settings.registry) as registry:
                 decoder.learn(number, await registry.schema(number))
+        try:
+            return decoder.decode(value)
+        except LookupError as error:
+            raise CursorUnreadable(
+                f"A record that was written earlier cannot be read: {error}.",
+                hint="Run the release that wrote it, or name the registry that has its schema.",
+            ) from None
 
-    return learn
+    return decode
 
 
 async def load(

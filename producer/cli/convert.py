@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.events.decode import Decoder
     from producer.events.framing import SingleObject
     from producer.events.groups import Catalogue
+    from producer.events.identities import Identities
     from producer.events.labels import Labels
     from producer.upstream.answer import parse_page
 
@@ -41,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     page = parse_page(_read(args.file), bucket="0", previous=-1, fetched_at=0)
     catalogue, framing = Catalogue.load(), SingleObject()
     permitted = catalogue.within(settings.permit.groups)
-    encoded = Converter(permitted, framing, prefix=settings.topics.prefix, feed=settings.feed.name).convert(page)
+    prefix, feed = settings.topics.prefix, settings.feed.name
+    identities = Identities(catalogue, framing, prefix=prefix, feed=feed)
+    encoded = Converter(permitted, framing, prefix=prefix, feed=feed, identities=identities).convert(page)
     meanings = Labels.load(catalogue, args.labels) if args.labels else None
     sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue), meanings))
     sys.stdout.buffer.flush()
@@ -68,7 +71,8 @@ def lines(encoded: "EncodedPage", decoder: "Decoder", meanings: "Labels | None" 
 def summary(page: "Page", encoded: "EncodedPage") -> str:
     """For people: counts and names, never values."""
     what = "perustiedot" if page.kind == "SNAPSHOT" else f"muutokset, cursor {page.cursor}"
-    records, events = len(page.records), len(encoded.events) - sum(encoded.dead.values())
+    identities = sum(event.topic.endswith(".identity") for event in encoded.events)
+    records, events = len(page.records), len(encoded.events) - sum(encoded.dead.values()) - identities
     lines = [f"{what}, ajanTasalla {str(page.up_to_date).lower()}: {records} records, {events} events"]
     lines += _counts("unmapped", encoded.unmapped)
     lines += _counts("dead letters", encoded.dead)

@@ -6,12 +6,14 @@ from producer.events.deadletter import DeadLetters
 from producer.events.envelope import Envelope, Topic
 from producer.events.framing import Framing
 from producer.events.groups import Catalogue, change_topic
+from producer.events.identities import Identities
 from producer.events.page import PageEncoding
 from producer.model import EncodedEvent, EncodedPage, Page
 
 
 class Converter:
-    """Turns the pages of one feed into Kafka records. Keeps nothing between pages. topic: (prefix, group) → its name.
+    """Turns the pages of one feed into Kafka records. Keeps nothing between pages, but what
+    `identities` learns of corrections, for the topic of that name. topic: (prefix, group) → its name.
 
     Never fails because of a page: what no event can be made of becomes a dead letter. Raises SettingsError when made,
     if event.avsc asks for a field that nothing fills.
@@ -25,8 +27,10 @@ class Converter:
         prefix: str,
         feed: str,
         topic: Topic = change_topic,
+        identities: Identities | None = None,
     ) -> None:
         self._feed = feed
+        self._identities = identities
         self._envelope = Envelope(catalogue, framing, prefix, topic)
         self._dead_letters = DeadLetters(catalogue, framing, prefix=prefix, feed=feed)
 
@@ -41,7 +45,7 @@ class Converter:
 
     def slices(self, page: Page, records: int = 50) -> Generator[None, None, EncodedPage]:
         """Convert a page; yields after every `records` change records, for the event loop's sake."""
-        encoding = PageEncoding(page, self._feed, self._envelope, self._dead_letters)
+        encoding = PageEncoding(page, self._feed, self._envelope, self._dead_letters, self._identities)
         for at, record in enumerate(page.records, 1):
             encoding.add(record)
             if at % records == 0:

@@ -18,8 +18,9 @@ class Decoder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         schemas = [group.schema for group in (*catalogue.groups.values(), catalogue.unmapped)]
+        schemas += [catalogue.dead_letter, catalogue.identity]
         single = SingleObject()
-        self._schemas: dict[bytes, Schema] = {single.prefix(one): one for one in [*schemas, catalogue.dead_letter]}
+        self._schemas: dict[bytes, Schema] = {single.prefix(one): one for one in schemas}
         self._parsed: dict[bytes | int, Any] = {}
         self._learnt: dict[int, str] = {}  # why an id has no schema; "" when it has one
 

@@ -5,6 +5,7 @@
     schemas/avro/groups/*.avsc     one data group each; its topic is named after the file
     schemas/avro/unmapped.avsc     the record, without fields, of groups that have no file yet
     schemas/avro/dead-letter.avsc
+    schemas/avro/identity.avsc     which codes are one person's
 
 The published schema of a group is the envelope with the group's record in the place of Group, the envelope's own
 record renamed to `<Group>Event`, and every shared record written out where it is first used. What one file must hold:
@@ -31,9 +32,15 @@ EVENT: Final = "fi.vtj.event.Event"
 GROUP: Final = "fi.vtj.group.Group"
 UNMAPPED: Final = "fi.vtj.group.Unmapped"
 DEAD_LETTER: Final = "fi.vtj.event.DeadLetter"
+IDENTITY: Final = "fi.vtj.event.Identity"
 
 _KEBAB: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_BASIS: Final = {EVENT: "event.avsc", UNMAPPED: "unmapped.avsc", DEAD_LETTER: "dead-letter.avsc"}
+_BASIS: Final = {
+    EVENT: "event.avsc",
+    UNMAPPED: "unmapped.avsc",
+    DEAD_LETTER: "dead-letter.avsc",
+    IDENTITY: "identity.avsc",
+}
 _NOTHING: Final[Schema] = {"type": "record", "name": "Nothing", "namespace": "fi.vtj", "doc": "", "fields": []}
 
 
@@ -67,6 +74,8 @@ class Catalogue:
     unmapped: Group
     dead_letter: Schema
     dead_letter_shape: Record
+    identity: Schema
+    identity_shape: Record
     outside: frozenset[str] = frozenset()  # groups with a schema that the data permit does not cover
 
     @classmethod
@@ -127,6 +136,8 @@ class Catalogue:
             unmapped=unmapped,
             dead_letter=_compose(DEAD_LETTER, named, set()),
             dead_letter_shape=record_shape(DEAD_LETTER, named),
+            identity=_compose(IDENTITY, named, set()),
+            identity_shape=record_shape(IDENTITY, named),
         )
 
     def within(self, permit: Collection[str] | None) -> Self:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from producer.events.deadletter import DeadLetters
 from producer.events.envelope import Envelope, Plan
 from producer.events.fit import CHANGE_TYPE, IN_FORCE, TIETORYHMA, WITHHELD, Unmapped, fit_group, label, plain, spelled
+from producer.events.identities import ACTIVE, CHANGED, CORRECTION, Identities
 from producer.events.identity import event_ids, record_id, usable_building, usable_code
 from producer.events.instant import milliseconds
 from producer.events.spell import raw
@@ -22,9 +23,7 @@ CHANGED_AT: Final = "muutospv"
 # The weekly snapshot's date of extraction: no field of the envelope, but known, and no news to report.
 EXTRACTED: Final = "../../poimintapv"
 
-# A record with this group concerns every code that the group names.
-CORRECTION: Final = "HENKILOTUNNUS_KORJAUS"
-CORRECTED: Final = ("aktiivinenHenkilotunnus", "muutettuHenkilotunnus")
+CORRECTED: Final = (ACTIVE, CHANGED)  # the other codes that a change record is published under
 
 _SPEC: Final = ("ce_specversion", b"1.0")
 _AVRO: Final = ("content-type", b"application/avro")
@@ -54,8 +53,16 @@ class _Placed:
 class PageEncoding:
     """Takes the change records of a page one by one."""
 
-    def __init__(self, page: Page, feed: str, envelope: Envelope, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        page: Page,
+        feed: str,
+        envelope: Envelope,
+        dead_letters: DeadLetters,
+        identities: Identities | None = None,
+    ) -> None:
         self._page = page
+        self._identities = identities
         self._envelope = envelope
         self._dead_letters = dead_letters
         self._source: Header = ("ce_source", f"urn:vtj:feed:{feed}".encode())
@@ -100,10 +107,15 @@ class PageEncoding:
         identity = record_id(record)
         chunk = self._envelope.record("", 0, identity, len(groups), code, changed_at)
         placed = _Placed(identity, groups, chunk, above, headers)
+        first = self._position
         self._add_groups(placed, code)
-        for other in self._other_codes(code, groups):
+        others = self._other_codes(code, groups)
+        for other in others:
             self._position -= len(groups)
             self._add_groups(placed, other, again=True)
+        if others and self._identities is not None:
+            codes = self._identities.learn(code, groups)
+            self._events += self._identities.records(self._page, first, identity, codes, headers)
 
     def done(self) -> EncodedPage:
         page = self._page

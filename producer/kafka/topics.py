@@ -49,6 +49,7 @@ def plan(settings: Topics, data_topics: Iterable[str], state_topics: Iterable[st
     return [
         *(Plan(name, settings.partitions, current, data=False) for name in state_topics),
         *(Plan(name, settings.partitions, dated) for name in data_topics),
+        Plan(f"{settings.prefix}.identity", settings.partitions, current),
         Plan(f"{settings.prefix}.dead-letter", 1, dated),
         # Small segments: compaction leaves the active one alone, and opening a shard reads its whole partition.
         Plan(

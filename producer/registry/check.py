@@ -112,6 +112,7 @@ def _kept(folder: Path, catalogue: Catalogue, release: Path) -> Iterator[Fault]:
             yield from _moved(path, new, old, release.name)
     yield from _compared(catalogue.unmapped.schema, before.unmapped.schema, files, release.name, basis, basis)
     yield from _compared(catalogue.dead_letter, before.dead_letter, files, release.name, basis, basis)
+    yield from _compared(catalogue.identity, before.identity, files, release.name, basis, basis)
 
 
 def _compared(

@@ -12,6 +12,7 @@ from producer.errors import RegistryFault
 from producer.events.deadletter import dead_letter_topic
 from producer.events.framing import Confluent, full_name
 from producer.events.groups import Catalogue, change_topic, state_topic
+from producer.events.identities import identity_topic
 from producer.events.shapes import Schema
 from producer.registry.client import Registry
 from producer.registry.compatibility import breaks
@@ -46,7 +47,7 @@ def subjects(catalogue: Catalogue, settings: Settings) -> list[Subject]:
     schemas = {change_topic(prefix, group): group.schema for group in (*catalogue.groups.values(), catalogue.unmapped)}
     if settings.state.enabled:
         schemas |= {state_topic(prefix, group): group.schema for group in catalogue.groups.values()}
-    schemas[dead_letter_topic(prefix)] = catalogue.dead_letter
+    schemas |= {identity_topic(prefix): catalogue.identity, dead_letter_topic(prefix): catalogue.dead_letter}
     # By record the state topics have no subjects of their own: they hold the same records.
     named = {full_name(one) if by_record else f"{topic}-value": one for topic, one in schemas.items()}
     return [Subject(name, one) for name, one in named.items()]

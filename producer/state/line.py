@@ -20,10 +20,10 @@ from producer.config import Kafka
 from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
-from producer.events.decode import Decoder
 from producer.events.groups import Catalogue, change_topic
+from producer.events.identities import CORRECTION, FORMER
 from producer.events.identity import usable_code
-from producer.events.page import CORRECTED, CORRECTION, GROUPS, PERSON, digest
+from producer.events.page import CORRECTED, GROUPS, PERSON, digest
 from producer.events.state import Blanks
 from producer.kafka.connection import deadline
 from producer.kafka.names import STATE
@@ -38,6 +38,7 @@ MOST: Final = 2500  # change events that are looked at together: a person touche
 WAIT_MS: Final = 1000
 PAUSE: Final = 300.0  # s, after a Stop
 RESTRICTION: Final = "TURVAKIELTO"
+READ: Final = (CORRECTION, RESTRICTION)  # groups whose events are decoded
 
 OWN: Final = 160  # bytes of a value in which feed and bucket stand
 Offsets = dict[str, list[int]]  # topic → the next offset of each partition
@@ -58,7 +59,7 @@ class Touched:
 
 
 class StateLine:
-    """topics: those of changes, with their partitions. learn: tells the decoder of a schema that a registry has."""
+    """topics: those of changes, with their partitions. decode: a value → its fields."""
 
     def __init__(
         self,
@@ -72,20 +73,15 @@ class StateLine:
         topics: Mapping[str, int],
         prefix: str,
         feed: str,
-        learn: Callable[[Decoder, int], Awaitable[None]],
+        decode: Callable[[bytes], Awaitable[dict[str, Any]]],
     ) -> None:
         self._settings, self._instance = settings, instance
         self._groups = frozenset(catalogue.groups)
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
-        self._decoder = Decoder(catalogue)
-        self._learn = learn
+        self._decode = decode
         self._own = (wire.text(feed) + wire.text(STATE)).encode("latin-1")  # how the envelope begins
-        self._told = {
-            change_topic(prefix, catalogue.groups[name]): name
-            for name in (CORRECTION, RESTRICTION)
-            if name in catalogue.groups
-        }
+        self._told = {change_topic(prefix, catalogue.groups[name]): name for name in READ if name in catalogue.groups}
 
     async def run(self, open_shard: Callable[[], AbstractAsyncContextManager[Shard]], *, once: bool) -> None:
         """Until cancelled; with `once` until what stood in the change topics at the beginning is dealt with.
@@ -158,7 +154,7 @@ class StateLine:
                 continue  # a building, or what a load has put among the changes
             touched.codes[code] = None
             if record.topic in self._told:
-                self._look(await self._decoded(record.value), self._told[record.topic], code, touched)
+                self._look(await self._decode(record.value), self._told[record.topic], code, touched)
         return touched
 
     def _look(self, event: Mapping[str, Any], group: str, code: str, touched: Touched) -> None:
@@ -173,14 +169,9 @@ class StateLine:
         active, changed = (data.get(name) for name in CORRECTED)
         if usable_code(active):
             touched.codes[active] = None
-            for old in (changed, event["personId"], *(data.get("edellisetHenkilotunnukset") or ())):
+            for old in (changed, event["personId"], *(data.get(FORMER) or ())):
                 if usable_code(old) and old != active:
                     touched.codes[old] = touched.replaced[old] = None
-
-    async def _decoded(self, value: bytes) -> dict[str, Any]:
-        if (number := self._decoder.unknown(value)) is not None:
-            await self._learn(self._decoder, number)
-        return self._decoder.decode(value)
 
     async def _offsets(
         self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]

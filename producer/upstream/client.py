@@ -38,11 +38,29 @@ class Upstream:
         self._bucket = bucket
         self._client = settings.xroad.client
         self._root = f"{xroad.root(settings.url, self._client) if self._client else settings.url}/api/v1"
-        # The list may hold hundreds of thousands of codes: encoded once, the cursor goes in front of it.
-        listed = "" if persons is None else ',"hetulista":[{}]'.format(",".join(f'"{code}"' for code in persons))
-        self._rest_of_body = f"{listed}}}".encode()
+        self._persons = persons
+        self._list()
         self._budget = Budget(settings.requests_per_minute)
         self._session: aiohttp.ClientSession | None = None
+
+    def _list(self) -> None:
+        """The list may hold hundreds of thousands of codes: encoded once, the cursor goes in front of it."""
+        listed = (
+            "" if self._persons is None else ',"hetulista":[{}]'.format(",".join(f'"{one}"' for one in self._persons))
+        )
+        self._rest_of_body = f"{listed}}}".encode()
+
+    def follow(self, *persons: Sequence[str]) -> None:
+        """From the next request on, all codes of these persons of whom one is followed already."""
+        if self._persons is None or not persons:
+            return
+        followed = dict.fromkeys(self._persons)
+        for codes in persons:
+            if any(code in followed for code in codes):
+                followed |= dict.fromkeys(codes)
+        if len(followed) != len(self._persons):
+            self._persons = list(followed)
+            self._list()
 
     async def __aenter__(self) -> Self:
         settings = self._settings

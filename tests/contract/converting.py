@@ -10,7 +10,7 @@ from producer.__main__ import parser
 
 
 class Convert:
-    """Runs the command in this process on an answer; keeps what it wrote."""
+    """Runs the command in this process on an answer: the events and dead letters; keeps what else it wrote."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[bytes]) -> None:
         self._file = folder / "answer.json"
@@ -23,7 +23,9 @@ class Convert:
         out, err = self._capture.readouterr()
         self.output = out
         self.summary = err.decode()
-        return [json.loads(line) for line in out.splitlines()]
+        lines = [json.loads(line) for line in out.splitlines()]
+        self.identities = [line for line in lines if line["topic"].endswith(".identity")]
+        return [line for line in lines if line not in self.identities]
 
 
 @pytest.fixture

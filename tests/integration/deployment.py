@@ -182,7 +182,7 @@ class Deployment:
         assert answers(self.bootstrap, SOON)
         return self
 
-    data: Mapping[str, int] = {KOTIKUNTA: 2, DEAD_LETTER: 1}
+    data: Mapping[str, int] = {KOTIKUNTA: 2, "identity": 2, DEAD_LETTER: 1}
 
     def topic(self, name: str) -> str:
         return f"{self.prefix}.{name}"

@@ -176,8 +176,8 @@ async def test_when_a_turvakielto_begins_the_state_is_withheld_before_perustiedo
     assert (await fed.run("load", str(listed))).code == 0
     assert (await withheld(fed, person)) == set()
     sandbox.set_faults([{"fault": 503, "endpoint": "perustiedot", "times": None}])
-    begun = {"tietoryhma": "TURVAKIELTO", "muutosattribuutti": "LISATTY", "turvakieltoAktiivinen": True}
-    sandbox.append([change(person, begun)])
+    begun = {"muutosattribuutti": "LISATTY", "turvakieltoAktiivinen": True}
+    sandbox.append([change(person, {"tietoryhma": "TURVAKIELTO", **begun})])
     async with fed.start("run") as running:
         async with asyncio.timeout(60):
             while not (now := await withheld(fed, person)):

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .content import Content, Unreadable, content_found, letter_found
+from .content import Content, Unreadable, content_found, content_told, letter_found
 from .reading import Slot, Stored
 from .schemas import Schemas
-from .upstream import DEAD
+from .upstream import DEAD, IDENTITY
 from .verdict import Verdict
 
 
@@ -92,6 +92,9 @@ def _event(stored: Stored, schemas: Schemas) -> Found:
     feed, bucket, cursor, position = (decoded[name] for name in ("feed", "bucket", "cursor", "position"))
     if stored.topic == DEAD:
         content = None if decoded["cut"] else letter_found(decoded)
+        return Found(stored, feed, bucket, cursor, position, None, event_id, content)
+    if stored.topic == IDENTITY:
+        content = content_told([decoded["active"], decoded["codes"]])
         return Found(stored, feed, bucket, cursor, position, None, event_id, content)
     if str(decoded["eventId"]) != event_id:
         raise Unreadable("eventId and ce_id differ")

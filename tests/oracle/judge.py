@@ -71,11 +71,11 @@ def _expected(
     groups: frozenset[str],
 ) -> tuple[list[Change], list[Expected]]:
     """The changes that the cursor has passed, and what must be there for them."""
-    passed, expected, ordinal = [], [], 0
+    passed, expected, ordinal, same = [], [], 0, dict[str, list[str]]()
     for index, change in fed(changes, persons):
         if cursor is not None and start < change.kirjausavain <= cursor:
             passed.append(change)
-            more, ordinal = expect(index, change, ordinal, groups)
+            more, ordinal = expect(index, change, ordinal, groups, same)
             expected += more
     return passed, expected
 

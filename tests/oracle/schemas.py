@@ -9,7 +9,7 @@ from typing import Any, Self
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from .upstream import DEAD, UNMAPPED, kebab
+from .upstream import DEAD, IDENTITY, UNMAPPED, kebab
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "avro"
 MARK = b"\xc3\x01"
@@ -27,6 +27,7 @@ class Schemas:
         self.groups = frozenset(named)
         topics = {f"change.{kebab(group)}": self._event(name) for group, name in named.items()}
         topics[UNMAPPED] = self._event("fi.vtj.group.Unmapped")
+        topics[IDENTITY] = self._whole("fi.vtj.event.Identity", {}, set())
         topics[DEAD] = self._whole("fi.vtj.event.DeadLetter", {}, set())
         self._topics = {topic: (_prefix(schema), parse_schema(schema)) for topic, schema in topics.items()}
 

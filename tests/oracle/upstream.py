@@ -10,7 +10,7 @@ from .content import Content, content_told
 
 KEY_MAX = 64
 CORRECTION = "HENKILOTUNNUS_KORJAUS"
-UNMAPPED, DEAD = "change.unmapped", "dead-letter"
+UNMAPPED, DEAD, IDENTITY = "change.unmapped", "dead-letter", "identity"
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,12 @@ def fed(changes: Sequence[Change], persons: frozenset[str] | None) -> Iterator[t
             yield index, change
 
 
-def expect(index: int, change: Change, ordinal: int, groups: frozenset[str]) -> tuple[list[Expected], int]:
+def expect(
+    index: int, change: Change, ordinal: int, groups: frozenset[str], same: dict[str, list[str]]
+) -> tuple[list[Expected], int]:
     """What a change must become, in the order of publishing, and the ordinal after it.
 
-    groups: the data groups that have a schema.
+    groups: the data groups that have a schema. same: code → all codes of its person, as the changes before have told.
     """
 
     def one(place: int, topic: str, code: str | None, content: Content) -> Expected:
@@ -81,7 +83,27 @@ def expect(index: int, change: Change, ordinal: int, groups: frozenset[str]) -> 
                 found.append(one(place, topic, published, content_told(record, group)))
             elif published == code:
                 found.append(one(place, DEAD, code, content_told(group)))
+    if other_codes(record):
+        codes = one_person(record, same)
+        same |= dict.fromkeys(codes, codes)
+        found += [one(0, IDENTITY, known, content_told([codes[-1], codes])) for known in codes]
     return found, ordinal + len(told)
+
+
+def one_person(record: Any, same: dict[str, list[str]]) -> list[str]:
+    """All codes of whom a correction is about, the active one last; former ones first, in the order of naming."""
+    codes: list[str] = []
+    for group in record["tietoryhmat"]:
+        if not isinstance(group, dict) or group.get("tietoryhma") != CORRECTION:
+            continue
+        active, former = group.get("aktiivinenHenkilotunnus"), group.get("edellisetHenkilotunnukset")
+        if not isinstance(active, str) or not usable(active):
+            continue
+        named = [*(former if isinstance(former, list) else ()), record["henkilotunnus"]]
+        named += [group.get("muutettuHenkilotunnus"), *codes, active]
+        known = [other for code in named if usable(code) for other in same.get(code, [code])]
+        codes = [*dict.fromkeys(code for code in known if code != active), active]
+    return codes if len(codes) > 1 else []
 
 
 def other_codes(record: Any) -> list[str]:

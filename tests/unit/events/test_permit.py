@@ -47,7 +47,7 @@ def test_the_subjects_are_those_of_the_permit(names: str) -> None:
     settings = Settings(registry=Registry.model_validate({"subjects": names}))
     found = [one.name for one in subjects(CATALOGUE.within(PERMIT), settings)]
     # With unmapped and dead letters; the subject of a record serves the state topics too.
-    assert len(found) == {"topic": 6, "record": 4}[names]
+    assert len(found) == {"topic": 7, "record": 5}[names]
     assert found[0] == {"topic": "vtj.change.kotikunta-value", "record": "fi.vtj.event.KotikuntaEvent"}[names]
 
 

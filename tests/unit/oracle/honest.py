@@ -105,8 +105,16 @@ class Line:
                         ids.append(self._letter(key, group, cursor, place))
                     else:
                         ids.append(self._event(key, record, record_id, group, cursor, place))
+            if CORRECTION in groups:
+                ids += [self._identity(key, [code, ANNA_NEW], cursor, position) for key in (code, ANNA_NEW)]
             position += len(groups)
         return ids
+
+    def _identity(self, key: str, codes: list[str], cursor: int, position: int) -> str:
+        told = {"feed": "vtj", "bucket": "0", "cursor": cursor, "position": position, "fetchedAt": 0}
+        event_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cursor}/{position}/identity/{key}"))
+        self._store("identity", key, told | {"active": codes[-1], "codes": codes}, event_id)
+        return event_id
 
     def _event(
         self, key: str, record: dict[str, Any], record_id: str, group: dict[str, Any], cursor: int, position: int

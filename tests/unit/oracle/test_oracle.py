@@ -39,7 +39,7 @@ def test_an_honest_line_is_sound() -> None:
     assert figures(found) == {}
     assert found.sound
     assert (found.changes, found.commits, found.cursor) == (len(LOG), 4, LOG[-1].kirjausavain)
-    assert found.events == 16
+    assert found.events == 18
 
 
 def test_an_empty_kafka_is_sound_and_says_that_nothing_was_passed() -> None:
@@ -51,6 +51,16 @@ def test_an_empty_kafka_is_sound_and_says_that_nothing_was_passed() -> None:
 def lost(stored: list[Stored]) -> list[Stored]:
     gone = pick(stored, "change.kotikunta", PEKKA, 1)
     return [one for one in stored if one is not gone]
+
+
+def lost_identity(stored: list[Stored]) -> list[Stored]:
+    gone = pick(stored, "identity")
+    return [one for one in stored if one is not gone]
+
+
+def wrong_identity(stored: list[Stored]) -> list[Stored]:
+    one = pick(stored, "identity")
+    return change_one(stored, one, altered(one, active=ANNA, codes=[ANNA]))
 
 
 def lost_letter(stored: list[Stored]) -> list[Stored]:
@@ -194,6 +204,8 @@ def ledger_digest(stored: list[Stored]) -> list[Stored]:
 
 DAMAGES: dict[Damage, dict[str, int]] = {
     lost: {"lost": 1, "ahead": 1, "ledger": 3},  # the entry's offsets, counts and digest are not true either
+    lost_identity: {"lost": 1, "ahead": 1, "ledger": 3},
+    wrong_identity: {"wrong": 1},
     lost_letter: {"lost": 1, "ahead": 1, "ledger": 3},
     # A later event of the same content is taken for a lost one, and is then not where it should be.
     lost_page: {"lost": 3, "wrong": 1, "ahead": 1, "ledger": 3},
