@@ -166,7 +166,7 @@ def test_a_code_given_as_an_argument_is_not_repeated(arguments: list[str], capsy
 
 
 def test_no_argument_of_any_command_is_a_code() -> None:
-    """What can be told to a command: switches, numbers, addresses, files and the name of a data group."""
+    """What can be told to a command: switches, numbers, addresses, files, municipalities, the name of a data group."""
 
     def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
         for action in one._actions:
@@ -177,7 +177,7 @@ def test_no_argument_of_any_command_is_a_code() -> None:
                 yield action.option_strings[0] if action.option_strings else action.dest
 
     takes = "config bootstrap-servers group person-file file host port seed persons history changes-per-day page-size "
-    takes += "username password-file requests-per-minute faults replay folder output labels"
+    takes += "username password-file requests-per-minute municipalities faults replay folder output labels"
     assert {one.removeprefix("--") for one in arguments(parser())} == set(takes.split())
 
 
