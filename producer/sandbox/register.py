@@ -182,6 +182,7 @@ class Register:
         self.municipalities = frozenset(municipalities)
         self.deaths = 0
         self.turns = 0  # of the kinds of further.py
+        self._start = size
         self._persons: dict[int, Person] = {}
         self._serials = size  # the next code to give
         self._merged: set[int] = set()
@@ -218,6 +219,10 @@ class Register:
             if index not in self._merged and suits(self[index]):
                 return self[index]
         return None
+
+    def may_grow(self) -> bool:
+        """Lest a long log fills the register."""
+        return (self.size - self._start + 1) * 5 <= self._start
 
     def enter(self, born: date) -> Person:
         """A new person, born on a day after the last one of `identity`."""

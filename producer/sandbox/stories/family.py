@@ -12,10 +12,14 @@ MOST_CHILDREN: Final = 3
 
 
 def birth(person: Person, day: date, dice: Dice, register: Register) -> Story:
-    """A child enters the register, new to every customer: all its groups are LISATTY. Then the mother's record."""
+    """A child enters the register, new to every customer: all its groups are LISATTY. Then the mother's record.
+
+    Custody is a story of its own. A mother under turvakielto would have to be given a child with one.
+    """
     mother = person
     fertile = mother.one("SUKUPUOLI")["sukupuoli"] == "NAINEN" and ADULT <= mother.aged(day) < 45
-    if mother.dead or mother.protected or not fertile or len(mother.groups.get("LAPSI", [])) >= MOST_CHILDREN:
+    more = register.may_grow() and len(mother.groups.get("LAPSI", [])) < MOST_CHILDREN
+    if mother.dead or mother.protected or not fertile or not more:
         return
     born = day - timedelta(days=dice.below(3))
     child = register.enter(born)
