@@ -33,11 +33,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="identity codes, one a line; -: standard input (default: VTJ_UPSTREAM__PERSONS_FILE)",
     )
     parser.add_argument(
-        "--municipality",
-        action="append",
+        "--municipalities",
+        nargs="+",
         default=[],
         metavar="CODE",
-        help="three digits, may be repeated: everybody there, from the weekly snapshot, instead of a file",
+        help="three digits each: everybody there, from the weekly snapshot, instead of a file",
     )
     parser.add_argument("--weekly", action="store_true", help="from the weekly snapshot, to spare the quota")
     parser.add_argument("--into-changes", action="store_true", help="to the change topics too, with kind SNAPSHOT")
@@ -76,17 +76,17 @@ def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted":
 
     if not settings.state.enabled:
         raise SettingsError("VTJ_STATE__ENABLED is false: there are no state topics to load.", hint="Set it to true.")
-    if args.municipality:
+    if args.municipalities:
         if args.file:
-            raise SettingsError("Both a file and --municipality are given.", hint="Load one of them, then the other.")
-        if not all(re.fullmatch("[0-9]{3}", code) for code in args.municipality):
-            raise SettingsError("A municipality code is three digits, such as 091.", hint="Correct --municipality.")
-        return Wanted(municipalities=list(dict.fromkeys(args.municipality)), weekly=True)
+            raise SettingsError("Both a file and --municipalities are given.", hint="Load one of them, then the other.")
+        if not all(re.fullmatch("[0-9]{3}", code) for code in args.municipalities):
+            raise SettingsError("A municipality code is three digits, such as 091.", hint="Correct --municipalities.")
+        return Wanted(municipalities=list(dict.fromkeys(args.municipalities)), weekly=True)
     file = Path("/dev/stdin") if args.file == "-" else Path(args.file) if args.file else settings.upstream.persons_file
     if file is None:
         raise SettingsError(
             "Nobody is named to be loaded.",
-            hint="Name a file of identity codes, - for standard input, or --municipality.",
+            hint="Name a file of identity codes, - for standard input, or --municipalities.",
         )
     return Wanted(codes=read_persons(file), weekly=args.weekly)
 

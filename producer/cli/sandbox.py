@@ -24,6 +24,13 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--password-file", type=Path, help="file with the account's password; absent: the password is sandbox")
     add("--requests-per-minute", type=int, help="quota of the account: more are answered 429; absent: none")
     add("--censored", action="store_true", help="the permit does not include data under turvakielto")
+    add(
+        "--municipalities",
+        nargs="+",
+        default=(),
+        metavar="CODE",
+        help="the permit selects who lives there; who moves in comes with all groups; absent: everybody",
+    )
     add("--faults", type=Path, metavar="FILE", help="JSON script of faults")
     add("--replay", type=Path, metavar="DIR", help="serve a folder of real answers instead of made-up persons")
     parser.set_defaults(run=run)
@@ -40,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
     logs.set_up("info", "console")  # without it, aiohttp quotes on standard error what garbled requests said
     names = "host port seed persons history changes_per_day page_size username password_file"
-    options = {name: getattr(args, name) for name in f"{names} requests_per_minute censored faults replay".split()}
+    options = {
+        name: getattr(args, name)
+        for name in f"{names} requests_per_minute censored municipalities faults replay".split()
+    }
 
     async def serve() -> None:
         stop = asyncio.Event()

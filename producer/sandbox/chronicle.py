@@ -16,8 +16,8 @@ import orjson
 
 from producer.sandbox.dice import Dice
 from producer.sandbox.hetu import scramble
-from producer.sandbox.register import Group, Person, Register
-from producer.sandbox.stories import STORIES, Story
+from producer.sandbox.register import Group, Register
+from producer.sandbox.stories import STORIES, Story, Told, newcomer
 
 HELSINKI: Final = ZoneInfo("Europe/Helsinki")
 BEGIN: Final = date(2026, 1, 1)
@@ -46,51 +46,76 @@ def _stamp(moment: datetime, day: date, index: int) -> str:
 
 
 class Chronicle:
-    """An iterator of (code the record stands under, its JSON). Owns the register, which it changes as it goes."""
+    """An iterator of (code the record stands under, its JSON). Owns the register, which it changes as it goes.
+
+    Where the permit selects municipalities, a record of somebody outside is told to nobody: ("", b""). Who comes to
+    live there is new to the customer, and all groups are LISATTY; who goes has the record of that, and then nothing.
+    What upstream really sends in these cases, and when a move in or out is cancelled, is not known.
+    """
 
     def __init__(self, register: Register) -> None:
         self.register = register
         self.told = 0
         self._dice = Dice(register.seed, 3)
-        self._open: list[tuple[int, int, Person, Story]] = []  # due, tie-break, …: stories with an open end
+        self._open: list[tuple[int, int, Story]] = []  # due, tie-break, …: stories with an open end
+        # Only asked where the permit selects, and only then is everybody made.
+        self._inside = (
+            {person.index for person in register if register.selects(person)} if register.selective else set()
+        )
 
     def __next__(self) -> tuple[str, bytes]:
         index = self.told
         moment = registered(index)
         day = moment.astimezone(HELSINKI).date()
-        code, groups = self._continue(index, day) or self._begin(index, day)
-        record = {"henkilotunnus": code, "tietoryhmat": groups, "muutospv": _stamp(moment, day, index)}
+        told = self._continue(index, day) or self._begin(index, day)
         self.told = index + 1
+        groups = self._selected(told)
+        if groups is None:
+            return "", b""
+        code = told.code or told.person.code
+        record = {"henkilotunnus": code, "tietoryhmat": groups, "muutospv": _stamp(moment, day, index)}
         return code, orjson.dumps(record)
 
-    def _continue(self, index: int, day: date, *, early: bool = False) -> tuple[str, list[Group]] | None:
+    def _continue(self, index: int, day: date, *, early: bool = False) -> Told | None:
         """The next record of the story that is due first, if one is due (or early, whatever its time)."""
         while self._open and (early or self._open[0][0] <= index):
-            _, _, person, story = heappop(self._open)
-            code = person.code
+            _, _, story = heappop(self._open)
             try:
-                groups = story.send(day)
+                told = story.send(day)
             except StopIteration:
                 continue
-            return code, self._tell(index, person, story, groups)
+            return self._keep(index, story, told)
         return None
 
-    def _begin(self, index: int, day: date) -> tuple[str, list[Group]]:
+    def _begin(self, index: int, day: date) -> Told:
         """A new story of somebody; a few tries, since not every story suits everybody."""
         for _ in range(50):
-            person = self.register[self._dice.below(self.register.size)]
-            if person.busy:
+            person = self.register.somebody(self._dice)
+            if person is None or person.busy:
                 continue
             chosen = self._dice.below(_STARTS[-1])
             teller = next(teller for (_, teller), end in zip(STORIES, _STARTS, strict=True) if chosen < end)
-            code = person.code
             story = teller(person, day, self._dice, self.register)
-            groups = next(story, None)
-            if groups is not None:
-                return code, self._tell(index, person, story, groups)
+            told = next(story, None)
+            if told is not None:
+                return self._keep(index, story, told)
         # Everybody is in the middle of something (a very small register): then that goes on before its time.
         return self._continue(index, day, early=True) or self._begin(index, day)
 
-    def _tell(self, index: int, person: Person, story: Story, groups: list[Group]) -> list[Group]:
-        heappush(self._open, (index + 1 + self._dice.below(200), index, person, story))
-        return self.register.censor(person, groups)
+    def _keep(self, index: int, story: Story, told: Told) -> Told:
+        """The rest of a story waits for its time; that of a registration comes before everything else."""
+        due = 0 if told.more else index + 1 + self._dice.below(200)
+        heappush(self._open, (due, index, story))
+        return told
+
+    def _selected(self, told: Told) -> list[Group] | None:
+        """The groups as the permit lets them through; None: it does not select the person."""
+        person, register = told.person, self.register
+        if not register.selective:
+            return register.censor(person, told.groups)
+        was = person.index in self._inside
+        if register.selects(person):
+            self._inside.add(person.index)
+            return register.censor(person, told.groups) if was else newcomer(register.tell(person, None)["tietoryhmat"])
+        self._inside.discard(person.index)
+        return register.censor(person, told.groups) if was else None

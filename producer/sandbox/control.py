@@ -4,7 +4,7 @@ GET  /_sandbox/log?after=CURSOR          JSON lines {"kirjausavain", "muutos"}: 
 POST /_sandbox/grow {"changes": n}       the next n changes are there at once
 POST /_sandbox/append {"muutokset": []}  records as they are → {"kirjausavaimet": []}
 POST /_sandbox/faults []                 replaces the script (see faults.py)
-GET  /_sandbox/state, /_sandbox/codes    counts; today's codes, one a line
+GET  /_sandbox/state, /_sandbox/codes    counts; today's codes of those whom the permit selects, one a line
 """
 
 import ipaddress

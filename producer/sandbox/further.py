@@ -14,7 +14,7 @@ from producer.events.groups import Catalogue
 from producer.events.groups import Group as Kind
 from producer.events.shapes import Schema
 from producer.sandbox.dice import Dice
-from producer.sandbox.register import Group, Person, pv
+from producer.sandbox.register import Group, Person, pv, stub
 from producer.sandbox.tables import TOLD
 
 # Members that the codes beside them must agree with: where one is, the codes stay those of the example.
@@ -64,7 +64,7 @@ class _Maker:
             if schema["name"] == "Paivamaara":
                 self._day += timedelta(days=self._dice.below(400))
                 return pv(self._day)
-            return _stub(self._other) if schema["name"] == "Henkilo" else self.record(schema, shown)
+            return stub(self._other) if schema["name"] == "Henkilo" else self.record(schema, shown)
         if codeset == "hetu":
             return self._other.code
         codes = _codes().get(codeset or "")
@@ -79,17 +79,3 @@ class _Maker:
                 self._named[f"{schema['namespace']}.{schema['name']}"] = schema
             for inner in [one["type"] for one in schema.get("fields", ())] + [schema.get("items")]:
                 self._name(inner)
-
-
-def _stub(person: Person) -> Group:
-    """Another person in short."""
-    name = person.one("HENKILON_NIMI")
-    return {
-        "henkilotunnus": person.code,
-        "etunimet": name["etunimi"],
-        "sukunimi": name["sukunimi"],
-        "etunimetUTF8": name["etunimiUTF8"],
-        "sukunimiUTF8": name["sukunimiUTF8"],
-        "syntymapv": person.one("SYNTYMAPAIVA")["syntymapv"],
-        "sukupuoli": person.one("SUKUPUOLI")["sukupuoli"],
-    }

@@ -5,6 +5,7 @@ buildings. The check character of both is the number modulo 31, looked up in one
 852/2014 section 23); the century sign takes no part in it.
 """
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
@@ -46,6 +47,12 @@ def identity(seed: int, serial: int) -> tuple[str, date]:
     signs = SIGNS[born.year // 100 * 100]
     sign = signs[max(0, scramble(seed, serial, 1) % 20 - 14)]  # mostly the old sign; the new ones are since 2023
     return personal_code(born, number, sign), born
+
+
+def newborn_codes(born: date) -> Iterator[str]:
+    """The codes of a day, in the order in which they are given; of `identity` none, if the day is after its last."""
+    shift = scramble(born.toordinal())
+    return (personal_code(born, 900 + (shift + at) % 100, sign) for sign in SIGNS[2000] for at in range(100))
 
 
 def building_code(number: int) -> str:

@@ -1,8 +1,10 @@
 """The registration log: change records in the order of their registration, each with its kirjausavain.
 
 Entry n has a key of 64 bits, greater than that of entry n - 1, with gaps between. Records come from the chronicle when
-somebody reads them, and from `append`. How long the log is says the clock alone; how far it has been written is
-nobody's business. What has been written is packed, so that a million entries take some hundred megabytes.
+somebody reads them, and from `append`. An entry is the same registration for every permit: where one selects
+municipalities, the entries of persons elsewhere are there, and told to nobody. How long the log is says the clock
+alone; how far it has been written is nobody's business. What has been written is packed, so that a million entries
+take some hundred megabytes.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ import cramjam
 
 from producer.sandbox.chronicle import BEGIN, Chronicle, registered_on
 from producer.sandbox.hetu import scramble
-from producer.sandbox.register import Group, Register
+from producer.sandbox.register import Group, Person, Register
 
 _FIRST_KEY: Final = 5_446_000_000  # needs more than 32 bits, as the real ones do
 _GAP: Final = 10
@@ -67,16 +69,27 @@ class Shelf:
 class Log:
     """history: entries that are there at the start. changes_per_day: how many more the clock adds.
 
+    municipalities: the permit selects who lives there; none: everybody. Perustiedot then tell of them alone: that DVV
+    allows queries of single persons from outside is left out.
+
     Synchronous methods write what they need first; `prepare` does the same for the whole log and lets other tasks run.
     """
 
     def __init__(
-        self, seed: int, persons: int, *, censored: bool, history: int = 0, changes_per_day: float = 0
+        self,
+        seed: int,
+        persons: int,
+        *,
+        censored: bool,
+        municipalities: Iterable[str] = (),
+        history: int = 0,
+        changes_per_day: float = 0,
     ) -> None:
-        self._register = Register(seed, persons, censored=censored)
+        self._register = Register(seed, persons, censored=censored, municipalities=municipalities)
+        self._past = partial(Log, seed, persons, censored=censored, municipalities=self._register.municipalities)
         self._chronicle = Chronicle(self._register)
         self._shelf = Shelf()
-        self._codes: list[str | None] = []  # of each entry; None: it names no person
+        self._codes: list[str | None] = []  # of each entry; None: it names no person; "": told to nobody
         self._appended: list[int] = []  # positions that did not come from the chronicle
         self._length = history
         self._rate = changes_per_day / 86_400
@@ -114,18 +127,18 @@ class Log:
         """
         length = len(self)
         start = end = self._after(cursor, length)
-        if persons is None:
+        if persons is None and not self._register.selective:
             end = min(start + size, length)
             self._write(end)
             records: Iterable[bytes] = self._shelf.between(start, end)
         else:
-            self._write(length)
             hits: list[int] = []
             for end in range(start, length + 1):
                 if end == length or len(hits) == size:
                     break
+                self._write(end + 1)
                 code = self._codes[end]
-                if code is None or code in persons:
+                if code is None or (code and (persons is None or code in persons)):
                     hits.append(end)
             records = [self._shelf[position] for position in hits]
         last = key(end - 1) if end > start else cursor
@@ -141,7 +154,7 @@ class Log:
     def persons(self, codes: Sequence[str], kinds: Sequence[str] | None) -> list[Group]:
         """`perustiedot` of the persons that exist. An old code leads to the person under the code of today."""
         self._write(len(self))
-        return [self._register.tell(person, kinds) for person in self._register.find(codes)]
+        return self._tell(self._register.find(codes), kinds)
 
     async def weekly(
         self, codes: Sequence[str] | None, municipalities: Sequence[str], kinds: Sequence[str] | None
@@ -155,13 +168,12 @@ class Log:
         sunday = today - timedelta(days=today.isoweekday())
         told = bisect_left(range(length - len(self._appended)), sunday, key=registered_on)
         if self._weekly is None or self._weekly[0] != told:
-            register = self._register
-            self._weekly = told, Log(register.seed, register.size, censored=register.censored, history=told)
+            self._weekly = told, self._past(history=told)
         past = self._weekly[1]
         await past.prepare()
         register = past._register
         found = register.living_in(municipalities) if codes is None else register.find(codes)
-        return sunday.isoformat(), [register.tell(person, kinds) for person in found]
+        return sunday.isoformat(), past._tell(found, kinds)
 
     # what a test asks for
 
@@ -183,15 +195,16 @@ class Log:
         return keys
 
     def entries(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """(key, the very JSON that is served) of every entry after a cursor."""
+        """(key, the very JSON that is served) of every entry after a cursor that is told to anybody."""
         length = len(self)
         self._write(length)
         start = self._after(after, length)
         for position, record in enumerate(self._shelf.between(start, length), start):
-            yield key(position), record
+            if record:
+                yield key(position), record
 
     def codes(self) -> list[str]:
-        """Today's code of every person."""
+        """Today's code of every person that the permit selects."""
         self._write(len(self))
         return self._register.codes()
 
@@ -199,6 +212,9 @@ class Log:
         length = len(self)
         first, last = (key(0), key(length - 1)) if length else (None, key(-1))
         return {"entries": length, "first": first, "last": last}
+
+    def _tell(self, persons: Iterable[Person], kinds: Sequence[str] | None) -> list[Group]:
+        return [self._register.tell(person, kinds) for person in persons if self._register.selects(person)]
 
     def _day(self, position: int) -> date:
         """The day of registration; an appended entry has that of what follows it."""

@@ -4,13 +4,13 @@ A person is made when first looked at, from the seed and its place alone, so 100
 they are needed and do not depend on who asked first. Shapes of the groups: VTJ-muutosrajapinta, person groups.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from producer.sandbox.dice import Dice
-from producer.sandbox.hetu import building_code, identity
+from producer.sandbox.hetu import building_code, identity, newborn_codes
 from producer.sandbox.tables import (
     FIRST_NAMES,
     KUNTA_CODES,
@@ -90,24 +90,22 @@ class Person:
 
     __slots__ = ("busy", "code", "former_codes", "groups", "index")
 
-    def __init__(self, seed: int, index: int) -> None:
+    def __init__(self, seed: int, index: int, code: str, born: date) -> None:
         dice = Dice(seed, index, 2)
         self.index = index
-        self.code, born = identity(seed, index)
+        self.code = code
         self.former_codes: list[str] = []
         self.busy = False
         gender = dice.pick(("NAINEN", "MIES"))
         first, (surname, full) = dice.pick(FIRST_NAMES[gender]), dice.pick(SURNAMES)
-        language, language3 = dice.pick(LANGUAGES)
+        language = dice.pick(LANGUAGES)
         kunta = dice.pick(KUNTA_CODES)
         since = max(born, date(2025, 12, 1) - timedelta(days=dice.below(9000)))
         lives = home(dice, kunta, since)
         municipality = {"kuntakoodi": kunta, "kuntaanMuuttopv": pv(since)}
         groups: dict[str, list[Group]] = {}
         self.groups = groups
-        self.put("AIDINKIELI", kielikoodi=language, kielikoodiISO6392=language3, alkupv=pv(born))
-        if language == "98":
-            groups["AIDINKIELI"][0]["nimi"] = "suomalainen viittomakieli"
+        self.put("AIDINKIELI", **language, alkupv=pv(born))
         self.put("SUKUPUOLI", sukupuoli=gender)
         self.put("HENKILON_NIMI", etunimi=first, sukunimi=surname, etunimiUTF8=first, sukunimiUTF8=full)
         self.put("KANSALAISUUS", henkilonKansalaisuudet=[{"kansalaisuuskoodi": "246", "voimassaolo": "AKTIIVI"}])
@@ -146,37 +144,93 @@ class Person:
     def dead(self) -> bool:
         return "KUOLINPAIVA" in self.groups
 
+    def aged(self, day: date) -> int:
+        """In whole years."""
+        born = date.fromisoformat(self.one("SYNTYMAPAIVA")["syntymapv"]["arvo"])
+        return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
     def ordered(self) -> Iterator[Group]:
         for kind in sorted(self.groups, key=place):
             yield from self.groups[kind]
 
 
-class Register:
-    """censored: the permit does not include protected data."""
+def stub(person: Person) -> Group:
+    """A person in short, as others' groups tell of them."""
+    name = person.one("HENKILON_NIMI")
+    return {
+        "henkilotunnus": person.code,
+        "etunimet": name["etunimi"],
+        "sukunimi": name["sukunimi"],
+        "etunimetUTF8": name["etunimiUTF8"],
+        "sukunimiUTF8": name["sukunimiUTF8"],
+        "syntymapv": person.one("SYNTYMAPAIVA")["syntymapv"],
+        "sukupuoli": person.one("SUKUPUOLI")["sukupuoli"],
+    }
 
-    def __init__(self, seed: int, size: int, *, censored: bool) -> None:
+
+class Register:
+    """censored: the permit does not include protected data. municipalities: it selects who lives there; none: all.
+
+    Everybody is in the register, selected or not: the stories are the same for every permit. size: all there ever were,
+    with those born and those merged.
+    """
+
+    def __init__(self, seed: int, size: int, *, censored: bool, municipalities: Iterable[str] = ()) -> None:
         self.seed = seed
         self.size = size
         self.censored = censored
+        self.municipalities = frozenset(municipalities)
         self.deaths = 0
         self.turns = 0  # of the kinds of further.py
+        self._start = size
         self._persons: dict[int, Person] = {}
         self._serials = size  # the next code to give
+        self._merged: set[int] = set()
         self._by_code = {identity(seed, index)[0]: index for index in range(size)}
 
     def __getitem__(self, index: int) -> Person:
         person = self._persons.get(index)
         if person is None:
-            person = self._persons[index] = Person(self.seed, index)
+            person = self._persons[index] = Person(self.seed, index, *identity(self.seed, index))
         return person
 
     def __iter__(self) -> Iterator[Person]:
-        return (self[index] for index in range(self.size))
+        return (self[index] for index in range(self.size) if index not in self._merged)
 
     def codes(self) -> list[str]:
-        """Today's code of every person; nobody is made for it."""
-        made = self._persons
-        return [made[index].code if index in made else identity(self.seed, index)[0] for index in range(self.size)]
+        """Today's code of every person that the permit selects; nobody is made for it where it selects all."""
+        if self.selective:
+            return [person.code for person in self if self.selects(person)]
+        made, everybody = self._persons, (index for index in range(self.size) if index not in self._merged)
+        return [made[index].code if index in made else identity(self.seed, index)[0] for index in everybody]
+
+    @property
+    def selective(self) -> bool:
+        return bool(self.municipalities)
+
+    def selects(self, person: Person) -> bool:
+        """Whether the permit does, as the person lives today."""
+        return not self.selective or person.one("KOTIKUNTA")["kuntakoodi"] in self.municipalities
+
+    def somebody(self, dice: Dice, suits: Callable[[Person], bool] = lambda _: True) -> Person | None:
+        """The first who suits of some that are drawn."""
+        for _ in range(20):
+            index = dice.below(self.size)
+            if index not in self._merged and suits(self[index]):
+                return self[index]
+        return None
+
+    def may_grow(self) -> bool:
+        """Lest a long log fills the register."""
+        return (self.size - self._start + 1) * 5 <= self._start
+
+    def enter(self, born: date) -> Person:
+        """A new person, born on a day after the last one of `identity`."""
+        code = next(code for code in newborn_codes(born) if code not in self._by_code)
+        person = self._persons[self.size] = Person(self.seed, self.size, code, born)
+        self._by_code[code] = self.size
+        self.size += 1
+        return person
 
     def recode(self, person: Person) -> date:
         """Gives the person a new code; the old ones keep leading to the person. Returns the new date of birth."""
@@ -185,6 +239,17 @@ class Register:
         self._serials += 1
         self._by_code[person.code] = person.index
         return born
+
+    def may_merge(self) -> bool:
+        """Lest a long log empties the register."""
+        return (len(self._merged) + 1) * 20 <= self.size
+
+    def merge(self, person: Person, other: Person) -> None:
+        """The other turns out to be the person: all codes lead there, and the other is nobody any more."""
+        codes = [*other.former_codes, other.code]
+        person.former_codes += codes
+        self._by_code |= dict.fromkeys(codes, person.index)
+        self._merged.add(other.index)
 
     def find(self, codes: Iterable[str]) -> list[Person]:
         """Each person once, in the order asked; unknown codes are left out."""

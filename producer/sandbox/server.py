@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -14,6 +14,7 @@ from producer.sandbox.faults import Script, steps
 from producer.sandbox.log import Log
 from producer.sandbox.replay import Replay
 from producer.sandbox.service import Service, Source
+from producer.sandbox.tables import KUNTA_CODES
 
 ACCOUNT: Final = "sandbox"  # user name and password, unless others are given: for tests, and plainly so
 MOST_PERSONS: Final = 100_000
@@ -25,8 +26,9 @@ class Sandbox:
     """`async with Sandbox(...) as sandbox:` serves at `sandbox.url` until the block ends.
 
     port: 0 takes a free one. history, changes_per_day: see `Log`. page_size: records. requests_per_minute: the quota
-    of the account. censored: the permit does not include protected data. faults: a file with a script. replay: a
-    folder of answers instead of made-up persons. Raises SettingsError for what cannot be.
+    of the account. censored: the permit does not include protected data. municipalities: it selects who lives there;
+    none: everybody. faults: a file with a script. replay: a folder of answers instead of made-up persons. Raises
+    SettingsError for what cannot be.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Sandbox:
         password_file: Path | None = None,
         requests_per_minute: int | None = None,
         censored: bool = False,
+        municipalities: Sequence[str] = (),
         faults: Path | None = None,
         replay: Path | None = None,
     ) -> None:
@@ -50,12 +53,20 @@ class Sandbox:
         _require(history >= 0 and 0 <= changes_per_day < math.inf, "history and changes-per-day must not be negative")
         _require(page_size >= 1, "page-size must be at least 1")
         _require(requests_per_minute is None or requests_per_minute >= 1, "requests-per-minute must be at least 1")
+        _require(set(municipalities) <= set(KUNTA_CODES), f"municipalities must be of {', '.join(KUNTA_CODES)}")
         self.url = ""
         self._address = host, port
         self._source: Source = (
             Replay(replay)
             if replay
-            else Log(seed, persons, censored=censored, history=history, changes_per_day=changes_per_day)
+            else Log(
+                seed,
+                persons,
+                censored=censored,
+                municipalities=municipalities,
+                history=history,
+                changes_per_day=changes_per_day,
+            )
         )
         self._script = Script(seed, steps(_script(faults) if faults else []))
         self._service = Service(
@@ -86,7 +97,7 @@ class Sandbox:
         return [(key, json.loads(record)) for key, record in self._source.entries(after)]
 
     def codes(self) -> list[str]:
-        """Today's code of every person."""
+        """Today's code of every person that the permit selects."""
         return self._source.codes()
 
     def state(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 What upstream does where it is known; error bodies and the limits of quotas are not:
 
     GET  /api/v1/kirjausavain/{yyyy-MM-dd}   the key after which the registrations of that day follow
-    POST /api/v1/muutokset         {viimeisinKirjausavain, hetulista?}; without the list the permit selects everybody
+    POST /api/v1/muutokset         {viimeisinKirjausavain, hetulista?}; without the list all that the permit selects
     POST /api/v1/perustiedot       {hetulista (at most 1000), tietoryhmat?}
     POST /api/v1/perustiedot-vko   {hetulista (at most 1000) | kuntakoodit, tietoryhmat?}
     …    /r1/{FI|FI-TEST}/GOV/0245437-2/VTJmutpa/VTJmutpa/api/v1/…   the same through X-Road

@@ -1,7 +1,7 @@
 """The tables of the register: kinds of groups, what a turvakielto withholds, and invented names and places."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 # The order of kinds in an answer of perustiedot (observed: the same for every person).
 _ORDER = """
@@ -25,9 +25,11 @@ ORDER: Final = tuple(_ORDER.split())
 
 # What the stories tell of; further.py does the rest.
 _TOLD = """
-EDELLINEN_KOTIKUNTA HENKILON_NIMI HENKILOTUNNUS_KORJAUS KOTIKUNTA KOTIMAINEN_POSTIOSOITE KUOLINPAIVA
-KUOLLEEKSIJULISTAMISPAIVA NIMENMUUTOS NIMENMUUTOS_LAAJA SAHKOPOSTIOSOITE SIVIILISAATY SYNTYMAPAIVA TURVAKIELTO
-VAESTOKIRJANPITOKUNTA VAKINAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS VAKINAINEN_KOTIMAINEN_OSOITE
+AIDINKIELI AVIOLIITTO EDELLINEN_KOTIKUNTA EDELLINEN_KOTIMAINEN_ASUINPAIKKATUNNUS HENKILON_NIMI HENKILOTUNNUS_KORJAUS
+HUOLLETTAVA HUOLLETTAVA_RAJOITETTU HUOLLETTAVA_SUPPEA HUOLTAJA HUOLTAJA_RAJOITETTU HUOLTAJA_SUPPEA KANSALAISUUS
+KOTIKUNTA KOTIMAINEN_POSTIOSOITE KUOLINPAIVA KUOLLEEKSIJULISTAMISPAIVA KUTSUMANIMI LAPSI LAPSI_SUPPEA NIMENMUUTOS
+NIMENMUUTOS_LAAJA SAHKOPOSTIOSOITE SIVIILISAATY SYNTYMAPAIVA TURVAKIELTO VAESTOKIRJANPITOKUNTA
+VAKINAINEN_KOTIMAINEN_ASUINPAIKKATUNNUS VAKINAINEN_KOTIMAINEN_OSOITE VANHEMPI VANHEMPI_SUPPEA
 """
 TOLD: Final = frozenset(_TOLD.split())
 
@@ -94,4 +96,33 @@ MUNICIPALITIES: Final = {  # kuntakoodi: first digits of the postal code, name i
     "905": ("65", "VAASA", "VASA"),
 }
 KUNTA_CODES: Final = tuple(MUNICIPALITIES)
-LANGUAGES: Final = (("fi", "fin"), ("fi", "fin"), ("fi", "fin"), ("sv", "swe"), ("98", "fse"), ("iw", "heb"))
+_FINNISH = {"kielikoodi": "fi", "kielikoodiISO6392": "fin"}
+LANGUAGES: Final = (
+    *(_FINNISH, _FINNISH, _FINNISH),
+    {"kielikoodi": "sv", "kielikoodiISO6392": "swe"},
+    {"kielikoodi": "98", "kielikoodiISO6392": "fse", "nimi": "suomalainen viittomakieli"},
+    {"kielikoodi": "iw", "kielikoodiISO6392": "heb"},
+)
+COUNTRIES: Final = ("152", "233", "276", "578", "752", "840")
+
+# Custody comes in three widths, and on both sides: the fields of each, and what is told of a change alone. That is seen
+# of a child's custodians; of the children in somebody's custody the narrower kind alone, and of it the lists.
+_WHOLE = ("huoltajanLaji", "huoltajanRooli", "huoltosuhteenAlkupv", "huoltosuhteenLoppupv", "oikeudet")
+_NARROW = ("huoltajanRooli", "huoltosuhteenAlkupv", "huoltosuhteenLoppupv")
+_RIGHTS: Final[Mapping[str, Any]] = {"lisatytOikeudet": [], "poistetutOikeudet": [], "muutetutOikeudet": []}
+_FLAGS: Final[Mapping[str, Any]] = {
+    "huoltosuhteenMuutos": False,
+    "huollonOikeudenMuutos": False,
+    "huollonAsumisenMuutos": False,
+}
+Side = Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
+CUSTODIANS: Final[Side] = {
+    "HUOLTAJA": (_WHOLE, {**_RIGHTS, **_FLAGS}),
+    "HUOLTAJA_SUPPEA": (_WHOLE, {**_RIGHTS, **_FLAGS}),
+    "HUOLTAJA_RAJOITETTU": (_NARROW, {}),
+}
+WARDS: Final[Side] = {
+    "HUOLLETTAVA": (_WHOLE, {}),
+    "HUOLLETTAVA_SUPPEA": (_WHOLE, _RIGHTS),
+    "HUOLLETTAVA_RAJOITETTU": (_NARROW, {}),
+}

@@ -117,7 +117,7 @@ async def test_municipalities_come_from_the_weekly_snapshot(
     fed: Deployment, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox has a calendar of its own."""
-    refused = await fed.run("load", "--municipality", "091")
+    refused = await fed.run("load", "--municipalities", "091")
     assert refused.code == 2
     assert "The weekly snapshot is of 2026-01-" in refused.err
     wanted = Wanted(municipalities=["091"], weekly=True)

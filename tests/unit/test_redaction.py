@@ -177,7 +177,7 @@ def test_no_argument_of_any_command_is_a_code() -> None:
                 yield action.option_strings[0] if action.option_strings else action.dest
 
     takes = "config bootstrap-servers group person-file file host port seed persons history changes-per-day page-size "
-    takes += "username password-file requests-per-minute faults replay folder output labels municipality missing"
+    takes += "username password-file requests-per-minute faults replay folder output labels municipalities missing"
     assert {one.removeprefix("--") for one in arguments(parser())} == set(takes.split())
 
 

@@ -64,7 +64,7 @@ def test_eighty_by_twenty_four_holds_the_fullest_topics_and_says_so(news: News) 
 
 
 def test_every_topic_has_its_place_where_there_is_room(news: News) -> None:
-    text = "\n".join(drawn(news, 100, 40))
+    text = "\n".join(drawn(news, 100, 50))
     assert all(topic[:38] in text for topic in news.topics)
     assert "the fullest" not in text
 

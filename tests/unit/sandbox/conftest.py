@@ -1,6 +1,7 @@
-"""A client that speaks HTTP to a sandbox, as any other would."""
+"""A client that speaks HTTP to a sandbox, as any other would; and a long log."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
@@ -8,6 +9,8 @@ import aiohttp
 import pytest
 
 from producer.sandbox import ACCOUNT
+from producer.sandbox.log import Log
+from tests.unit.sandbox.records import Record
 
 
 class Served(Protocol):
@@ -58,3 +61,13 @@ class Client:
 async def client() -> AsyncIterator[Client]:
     async with aiohttp.ClientSession() as session:
         yield Client(session)
+
+
+@pytest.fixture(scope="package", params=[False, True], ids=["permit-for-all", "censored"])
+def log(request: pytest.FixtureRequest) -> Log:
+    return Log(1, 400, censored=request.param, history=6000)
+
+
+@pytest.fixture(scope="package")
+def records(log: Log) -> list[Record]:
+    return [json.loads(record) for _, record in log.entries(0)]

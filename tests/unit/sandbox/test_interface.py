@@ -266,6 +266,51 @@ async def test_the_weekly_snapshot_by_municipality(client: Client) -> None:
         assert 0 < len(answer["perustiedot"]) < 150
 
 
+# a permit that selects municipalities
+
+HERE = ("091", "837", "905")
+
+
+async def test_a_feed_without_a_list_tells_of_those_who_live_there(client: Client) -> None:
+    async with (
+        Sandbox(persons=80, history=700, page_size=50, municipalities=HERE) as sandbox,
+        Sandbox(persons=80, history=700) as everybody,
+    ):
+        pages = await client.walk(sandbox)
+        assert all(len(page["muutokset"]) == 50 for page in pages[:-1])
+        assert told(pages) == [record for _, record in sandbox.log()]
+        assert 0 < len(told(pages)) < 700
+        assert pages[-1]["viimeisinKirjausavain"] == everybody.log()[-1][0]
+        codes = {key: record["henkilotunnus"] for key, record in everybody.log()}
+        assert all(codes[key] == record["henkilotunnus"] for key, record in sandbox.log())
+        some = sorted(set(codes.values()))[::2]
+        listed = told(await client.walk(sandbox, persons=["", *some]))
+        assert listed == [record for record in told(pages) if record["henkilotunnus"] in some]
+        sandbox.append([{"henkilotunnus": "x"}, 5])
+        assert told(await client.walk(sandbox))[-2:] == [{"henkilotunnus": "x"}, 5]
+
+
+async def test_perustiedot_tell_of_those_who_live_there(client: Client) -> None:
+    async with (
+        Sandbox(persons=80, history=2000, municipalities=HERE) as sandbox,
+        Sandbox(persons=80, history=2000) as everybody,
+    ):
+        codes = everybody.codes()
+        _, all_of_them = await client.ask(everybody, "perustiedot", {"hetulista": codes})
+        there = [
+            person
+            for person in all_of_them["perustiedot"]
+            if any(g["tietoryhma"] == "KOTIKUNTA" and g["kuntakoodi"] in HERE for g in person["tietoryhmat"])
+        ]
+        _, answer = await client.ask(sandbox, "perustiedot", {"hetulista": codes})
+        assert answer["perustiedot"] == there
+        assert sandbox.codes() == [person["henkilotunnus"] for person in there]
+        for selection in ({"hetulista": codes}, {"kuntakoodit": ["091", "049"]}):
+            _, answer = await client.ask(sandbox, "perustiedot-vko", selection | {"tietoryhmat": ["KOTIKUNTA"]})
+            kunnat = {person["tietoryhmat"][0]["kuntakoodi"] for person in answer["perustiedot"]}
+            assert kunnat == set(HERE if "hetulista" in selection else ["091"])
+
+
 # control
 
 
@@ -322,6 +367,7 @@ async def test_control_says_what_is_wrong(client: Client, path: str, body: Any) 
         {"history": -1},
         {"changes_per_day": float("nan")},
         {"page_size": 0},
+        {"municipalities": ["091", "000"]},
         {"requests_per_minute": 0},
         {"password_file": Path("does-not-exist")},
         {"faults": Path("does-not-exist")},

@@ -38,9 +38,11 @@ async def served(*options: str) -> Served:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_prints_where_it_is_serves_and_ends_at_once(client: Client, number: int) -> None:
     options = ["--port", "0", "--seed", "4", "--persons", "50", "--history", "20", "--changes-per-day", "0"]
+    options += ["--municipalities", "091", "837"]
     sandbox = await served(*options)
     assert sandbox.line == f"{sandbox.url} seed=4 persons=50 account=sandbox/sandbox\n"
-    here = Sandbox(seed=4, persons=50, history=20)
+    here = Sandbox(seed=4, persons=50, history=20, municipalities=["091", "837"])
+    assert 0 < len(here.log()) < 20
     assert (await client.changes(sandbox, 0))["muutokset"] == [record for _, record in here.log()]
     await client.ask(sandbox, "/_sandbox/faults", [{"fault": "hang"}])
     hanging = asyncio.ensure_future(client.changes(sandbox, 0))
