@@ -221,9 +221,12 @@ def _decoding(
 
 
 async def load(
-    settings: Settings, wanted: Wanted, report: Callable[[Progress], None], *, into_changes: bool, again: bool
+    settings: Settings, wanted: Wanted, report: Callable[[Progress, int], None], *, into_changes: bool, again: bool
 ) -> Progress:
-    """`vtj-producer load`. again: also when the feed has begun. Raises SettingsError, Busy, and what the line does."""
+    """`vtj-producer load`. report: how far, and requests so far. again: also when the feed has begun.
+
+    Raises SettingsError, Busy, and what the line does.
+    """
     kafka, names = settings.kafka, Names(settings.topics.prefix, settings.feed.name, BUCKET)
     catalogue = Catalogue.load().within(settings.permit.groups)
     instance = _named_instance()
@@ -241,7 +244,11 @@ async def load(
     publisher, converters = _states(settings, catalogue, framed, instance, lambda: True, into_changes=into_changes)
     async with Upstream(settings.upstream, bucket=STATE, persons=None) as client, publisher.open() as shard:
         asking = _snapshots(settings, catalogue, client, once=True)
-        return await state_load.load(shard, wanted, asking, converters, report, kafka.transaction_events)
+
+        def told(progress: Progress) -> None:
+            report(progress, client.requests)
+
+        return await state_load.load(shard, wanted, asking, converters, told, kafka.transaction_events)
 
 
 def _named_instance() -> str:
@@ -277,7 +284,8 @@ async def start(settings: Settings, instance: str, first_cursor: Callable[[date]
     if begin is None:
         raise SettingsError(
             f"Feed {settings.feed.name} has no stored cursor, and where to begin is not decided.",
-            hint="Set VTJ_UPSTREAM__START to today, to a date (2026-11-01) or to a cursor (a kirjausavain).",
+            hint="Set VTJ_UPSTREAM__START to today, to a date (2026-11-01) or to a cursor (a kirjausavain), "
+            "or begin with what is valid now: `vtj-producer load`.",
         )
     if begin.isdecimal():
         return int(begin)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from producer.config import Settings
-    from producer.state.load import Progress, Wanted
+    from producer.state.load import Progress as State
+    from producer.state.load import Wanted
+
+    Report = Callable[[State, int], None]  # how far, requests so far
 
 EVERY = 1.0  # s between two JSON lines
 
@@ -91,7 +94,7 @@ def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted":
     return Wanted(codes=read_persons(file), weekly=args.weekly)
 
 
-def _reconciled(wanted: "Wanted", done: "Progress") -> str:
+def _reconciled(wanted: "Wanted", done: "State") -> str:
     """Asked, answered, missing; of persons by their place in the list, never by their code."""
     what = "persons" if wanted.codes else "municipalities"
     lines = [f"asked: {done.asked} {what}; answered: {done.answered} persons; cursor of the feed: {done.cursor}"]
@@ -104,34 +107,37 @@ def _reconciled(wanted: "Wanted", done: "Progress") -> str:
     return "\n".join(lines)
 
 
-def _reporting(wanted: "Wanted") -> "AbstractContextManager[Callable[[Progress], None]]":
+def _reporting(wanted: "Wanted") -> "AbstractContextManager[Report]":
     return _bar(wanted) if sys.stderr.isatty() else _lines(wanted)
 
 
 @contextmanager
-def _bar(wanted: "Wanted") -> "Iterator[Callable[[Progress], None]]":
+def _bar(wanted: "Wanted") -> "Iterator[Report]":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("loading"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:.0f}/s"),
+    more = (
+        TextColumn("{task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[requests]} requests"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=wanted.size)
-        yield lambda progress: bar.update(task, completed=progress.asked)
+    with Progress("loading", BarColumn(), MofNCompleteColumn(), *more, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=wanted.size, rate=0.0, requests=0)
+
+        def report(progress: "State", requests: int) -> None:
+            bar.update(task, completed=progress.asked, requests=requests)
+            bar.update(task, rate=bar.tasks[0].speed or 0.0)
+
+        yield report
 
 
 @contextmanager
-def _lines(wanted: "Wanted") -> "Iterator[Callable[[Progress], None]]":
+def _lines(wanted: "Wanted") -> "Iterator[Report]":
     import json
 
     began, said, first = time.monotonic(), -EVERY, None
 
-    def report(progress: "Progress") -> None:
+    def report(progress: "State", requests: int) -> None:
         nonlocal said, first
         now = time.monotonic()
         first = progress.asked if first is None else first
@@ -144,6 +150,7 @@ def _lines(wanted: "Wanted") -> "Iterator[Callable[[Progress], None]]":
             "of": wanted.size,
             "answered": progress.answered,
             "missing": progress.missed,
+            "requests": requests,
             "perSecond": round(rate, 1),
             "secondsLeft": round((wanted.size - progress.asked) / rate) if rate else None,
         }

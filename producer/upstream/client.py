@@ -38,6 +38,7 @@ class Upstream:
         self._bucket = bucket
         self._client = settings.xroad.client
         self._root = f"{xroad.root(settings.url, self._client) if self._client else settings.url}/api/v1"
+        self.requests = 0  # all that were sent, those without an answer too
         self._persons = persons
         self._list()
         self._budget = Budget(settings.requests_per_minute)
@@ -121,6 +122,7 @@ class Upstream:
         if self._session is None:
             raise RuntimeError("not open")
         await self._budget.spend()
+        self.requests += 1
         headers, call = {}, f"{method} {path}"
         if self._client:
             headers = xroad.headers(self._client)

@@ -16,7 +16,7 @@ def read_persons(path: Path) -> list[str]:
     A code that is wrong, or there twice, is an error rather than left out: a person who is silently not followed
     would be noticed by nobody. Raises SettingsError, which names lines, never codes.
     """
-    hint = "VTJ_UPSTREAM__PERSONS_FILE names a file of identity codes, one a line, in capitals, each once."
+    hint = "A file of persons has identity codes, one a line, in capitals, each once."
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -56,7 +56,7 @@ def read_persons(path: Path) -> list[str]:
     if not codes:
         raise SettingsError(
             f"The file of persons {path} is empty.",
-            hint="Leave VTJ_UPSTREAM__PERSONS_FILE unset when the permit selects the persons.",
+            hint="When the permit selects the persons, there is no file: leave VTJ_UPSTREAM__PERSONS_FILE unset.",
         )
     return list(codes)
 

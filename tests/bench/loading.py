@@ -37,7 +37,7 @@ def main(count: int) -> None:
     wanted = Wanted(codes=[identity(SEED, at)[0] for at in range(count)])
     with patch.object(app, "Snapshots", MeteredSnapshots), patch.object(Shard, "commit", metered):
         app.quiet_collector()
-        done = asyncio.run(app.load(settings, wanted, lambda _: None, into_changes=False, again=False))
+        done = asyncio.run(app.load(settings, wanted, lambda *_: None, into_changes=False, again=False))
     assert (done.answered, done.missed) == (count, 0)
     meter.tell()
 

@@ -122,7 +122,7 @@ async def test_municipalities_come_from_the_weekly_snapshot(
     assert "The weekly snapshot is of 2026-01-" in refused.err
     wanted = Wanted(municipalities=["091"], weekly=True)
     monkeypatch.setattr("producer.state.load._today", lambda: date(2026, 1, 14))
-    done = await app.load(fed.settings, wanted, lambda _: None, into_changes=False, again=False)
+    done = await app.load(fed.settings, wanted, lambda *_: None, into_changes=False, again=False)
     extracted = date.fromisoformat(done.extracted or "")
     sandbox.grow(300)
     assert (await fed.run("run", "--once")).code == 0
