@@ -4,7 +4,19 @@ A setting comes from the environment (`VTJ_UPSTREAM__URL`), else from the TOML f
 (`[upstream] url = …`), else it has its default.
 """
 
-from producer.config.sections import Feed, Kafka, Log, Permit, Registry, Schedule, Settings, Topics, Upstream, Xroad
+from producer.config.sections import (
+    Feed,
+    Kafka,
+    Log,
+    Permit,
+    Registry,
+    Schedule,
+    Settings,
+    State,
+    Topics,
+    Upstream,
+    Xroad,
+)
 from producer.config.sources import Loaded, load
 
 __all__ = [
@@ -16,6 +28,7 @@ __all__ = [
     "Registry",
     "Schedule",
     "Settings",
+    "State",
     "Topics",
     "Upstream",
     "Xroad",

@@ -7,6 +7,7 @@ from typing import Any
 
 from producer.demo.news import Record
 from producer.events.groups import Catalogue, change_topic
+from producer.events.identities import identity_topic
 from producer.kafka.cursor import decode
 
 
@@ -32,7 +33,7 @@ async def compare(
     async for record in records:
         if record.topic == f"{prefix}.cursor":
             cursor = decode(record.value, record.topic).cursor
-        elif record.topic != f"{prefix}.ledger":
+        elif record.topic not in (f"{prefix}.ledger", identity_topic(prefix)):
             found[record.topic] += 1
     committed = [change for key, change in log if key <= cursor]
     return Verdict(

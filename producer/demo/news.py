@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from producer.config import Kafka
 from producer.events.decode import Decoder
+from producer.events.identities import identity_topic
 from producer.kafka.cursor import Position, decode
 from producer.kafka.reader import reader
 from producer.kafka.topics import Plan
@@ -43,6 +44,7 @@ class News(logging.Handler):
         self.position: Position | None = None
         self.trouble = ""
         self._cursor, self._ledger = f"{prefix}.cursor", f"{prefix}.ledger"
+        self._identity = identity_topic(prefix)
         self._decoder = decoder
         self._arrivals: deque[float] = deque()
 
@@ -67,7 +69,7 @@ class News(logging.Handler):
             self.position, self.trouble = decode(record.value, self._cursor), ""
         elif record.topic == self._ledger:
             self.records += int(orjson.loads(record.value)["records"])
-        else:
+        elif record.topic != self._identity:  # it tells of corrections, which are events too
             name, now = record.topic.rpartition(".")[2], time.monotonic()
             self.topics[name] += 1
             self.grown[name] = now

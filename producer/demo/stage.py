@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from producer import app
-from producer.config import Feed, Kafka, Schedule, Settings, Topics, Upstream
+from producer.config import Feed, Kafka, Schedule, Settings, State, Topics, Upstream
 from producer.demo.broker import broker as a_broker
 from producer.demo.check import compare
 from producer.demo.news import News
@@ -49,8 +49,9 @@ async def perform(bootstrap: str | None, *, once: bool) -> int:
             topics=Topics(prefix=prefix, retention=RETENTION),
             feed=Feed(name="demo"),
             schedule=Schedule(interval=1),
+            state=State(enabled=False),
         )
-        plans = topics.plan(settings.topics, catalogue.topics(prefix))
+        plans = topics.planned(settings, catalogue)
         async with administration(settings.kafka) as admin:
             await topics.apply(admin, plans, settings.topics.replication)
 
