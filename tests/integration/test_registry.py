@@ -19,7 +19,7 @@ from tests.registry import RealRegistry
 
 CATALOGUE = Catalogue.load()
 KOTIKUNTA: Any = CATALOGUE.groups["KOTIKUNTA"].schema
-ALL = len(CATALOGUE.groups) + 2  # the catch-all and the dead letters
+ALL = len(CATALOGUE.groups) + 3  # the catch-all, the dead letters and the identities
 
 
 def changed(**members: Any) -> Any:
