@@ -24,7 +24,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--password-file", type=Path, help="file with the account's password; absent: the password is sandbox")
     add("--requests-per-minute", type=int, help="quota of the account: more are answered 429; absent: none")
     add("--censored", action="store_true", help="the permit does not include data under turvakielto")
-    add("--faults", type=Path, metavar="FILE", help="JSON script of faults")
+    add("--faults", type=Path, metavar="FILE", help='script such as [{"fault": 503, "times": 2}]: docs/sandbox.md')
     add("--replay", type=Path, metavar="DIR", help="serve a folder of real answers instead of made-up persons")
     parser.set_defaults(run=run)
 
