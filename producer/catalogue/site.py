@@ -79,7 +79,7 @@ def _environment() -> "Environment":
         "headers": HEADERS,
         "reasons": REASONS,
     }
-    environment.filters |= {"lines": _lines}
+    environment.filters |= {"lines": _lines, "parted": _parted}
     return environment
 
 
@@ -105,6 +105,13 @@ def _code(text: str) -> "Markup":
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just here
+
+
+def _parted(name: str) -> "Markup":
+    """A long name that may go on in the next line behind _ and . too, where a phone would break it anywhere."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[_.])", "<wbr>", str(escape(name))))  # noqa: S704 - escaped just here
 
 
 def _lines(line: dict[str, Any]) -> tuple[str, str, str]:

@@ -158,7 +158,7 @@ class _Reader:
             tietoryhma=group.tietoryhma,
             title=both(own["doc"]),
             **known,
-            key="building" if group.tietoryhma.startswith(BUILDING) else "person",
+            key="any" if not group.tietoryhma else "building" if group.tietoryhma.startswith(BUILDING) else "person",
             plan=self._plans[change_topic(self._prefix, group)],
             schema=group.schema,
             own=fields(own),

@@ -30,6 +30,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from producer.config import load
+    from producer.errors import MalformedPage
     from producer.events.convert import Converter
     from producer.events.decode import Decoder
     from producer.events.framing import SingleObject
@@ -39,7 +40,12 @@ def run(args: argparse.Namespace) -> int:
     from producer.upstream.answer import parse_page
 
     settings = load(args.config).settings
-    page = parse_page(_read(args.file), bucket="0", previous=-1, fetched_at=0)
+    try:
+        page = parse_page(_read(args.file), bucket="0", previous=-1, fetched_at=0)
+    except MalformedPage as error:  # its hint is for `run`: there is no cursor and no upstream here
+        raise MalformedPage(
+            str(error), hint="Give one answer of muutokset or perustiedot, just as upstream sent it."
+        ) from None
     catalogue, framing = Catalogue.load(), SingleObject()
     permitted = catalogue.within(settings.permit.groups)
     prefix, feed = settings.topics.prefix, settings.feed.name

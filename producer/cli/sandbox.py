@@ -31,7 +31,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="CODE",
         help="the permit selects who lives there; who moves in comes with all groups; absent: everybody",
     )
-    add("--faults", type=Path, metavar="FILE", help="JSON script of faults")
+    add("--faults", type=Path, metavar="FILE", help='script such as [{"fault": 503, "times": 2}]: docs/sandbox.md')
     add("--replay", type=Path, metavar="DIR", help="serve a folder of real answers instead of made-up persons")
     parser.set_defaults(run=run)
 

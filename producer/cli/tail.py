@@ -27,7 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="show decoded events",
         description="Shows committed events as JSON lines, or as a table on a terminal.",
     )
-    parser.add_argument("--group", metavar="G", help="only this data group, e.g. KOTIKUNTA")
+    parser.add_argument("--group", metavar="G", help="only this data group, e.g. KOTIKUNTA; also unmapped, dead-letter")
     parser.add_argument(
         "--person-file",
         metavar="FILE",
@@ -105,16 +105,17 @@ def _decoded(decoder: "Decoder", value: bytes) -> dict[str, Any]:
 
 def _topics(catalogue: "Catalogue", prefix: str, group: str | None) -> list[str]:
     from producer.errors import SettingsError
-    from producer.events.groups import change_topic
 
+    all_topics = [*catalogue.topics(prefix), f"{prefix}.dead-letter"]
     if group is None:
-        return [*catalogue.topics(prefix), f"{prefix}.dead-letter"]
-    known = catalogue.groups.get(group.upper().replace("-", "_"))
-    if known is None:
+        return all_topics
+    suffix = group.lower().replace("_", "-")
+    found = [topic for topic in all_topics if topic in (f"{prefix}.change.{suffix}", f"{prefix}.{suffix}")]
+    if not found:
         raise SettingsError(
-            f"No data group with a schema is called {group}.", hint="`vtj-producer topics plan` knows their topics."
+            f"No data group with a schema is called {group}.", hint="`vtj-producer schemas list` knows all."
         )
-    return [change_topic(prefix, known)]
+    return found
 
 
 def _json(

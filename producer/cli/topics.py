@@ -59,4 +59,5 @@ async def _print_silent(settings: "Settings", catalogue: "Catalogue", missing: s
     silent = await without_records(settings.kafka, [topic for topic in declared if topic not in missing])
     for topic in silent:
         print(f"{topic}: no event of {declared[topic]} is kept there")
-    print(f"{len(declared)} groups in the permit, {len(silent)} without an event.")
+    without = len(silent) + len(missing & declared.keys())
+    print(f"{len(declared)} groups in the permit, {without} without an event.")

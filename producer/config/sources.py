@@ -88,7 +88,7 @@ def load(config_file: Path | None = None, environ: Mapping[str, str] | None = No
 
 def _stop_at(problems: list[str]) -> None:
     if problems:
-        raise SettingsError("\n".join(problems), hint=HINT)
+        raise SettingsError("\n".join(problems), hint=f"That mended, {HINT}")  # until then it says the same
 
 
 def _from_file(path: Path, known: Mapping[str, Setting], problems: list[str]) -> dict[str, _Given]:

@@ -82,10 +82,11 @@ def steps(script: Any) -> list[Step]:
     try:
         return _STEPS.validate_python(script)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        found = error.errors(include_input=False, include_url=False)
+        where = found[0]["loc"][:2]  # of a fault, which is a status or a word, there is an error for each
+        said = "; ".join(one["msg"] for one in found if one["loc"][:2] == where)
         raise SettingsError(
-            f"the fault script is wrong at {place or 'its root'}: {first['msg']}",
+            f"the fault script is wrong at {'.'.join(map(str, where)) or 'its root'}: {said}",
             hint='a script is a JSON list of steps such as [{"fault": 503, "times": 2}]',
         ) from None
 

@@ -22,6 +22,11 @@ GATEWAY: Final = (
     "The cursor stays. Does VTJ_UPSTREAM__URL lead to VTJ-muutosrajapinta, and does a gateway change answers?"
 )
 
+_KINDS: Final[dict[type, str]] = {  # Python's name of a JSON value → JSON's
+    dict: "an object", list: "a list", str: "a text", int: "a number", float: "a number",
+    bool: "true or false", type(None): "null",
+}  # fmt: skip
+
 
 def parse_page(body: bytes, *, bucket: str, previous: int, fetched_at: int) -> Page:
     """An answer of `muutokset` (kind CHANGE) or of `perustiedot` (kind SNAPSHOT, whose cursor is `previous`).
@@ -51,7 +56,7 @@ def _object(body: bytes) -> dict[str, Any]:
     answer = _json(body)
     if not isinstance(answer, dict):
         raise MalformedPage(
-            f"Upstream's answer is JSON, but a {type(answer).__name__} instead of an object.", hint=GATEWAY
+            f"Upstream's answer is JSON, but {_KINDS[type(answer)]} instead of an object.", hint=GATEWAY
         )
     return answer
 
@@ -97,7 +102,7 @@ def _looks_like(body: bytes) -> str:
 def _records(answer: dict[str, Any], member: str) -> list[Any]:
     records = answer.pop(member)
     if not isinstance(records, list):
-        raise MalformedPage(f"{member} in upstream's answer is a {type(records).__name__}, not a list.", hint=RULES)
+        raise MalformedPage(f"{member} in upstream's answer is {_KINDS[type(records)]}, not a list.", hint=RULES)
     return records
 
 

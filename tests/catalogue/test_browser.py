@@ -84,6 +84,17 @@ async def test_from_a_search_to_a_code_set(browser: Browser, folder: Path, width
     assert one.was_undisturbed()
 
 
+async def test_on_a_phone_no_name_of_the_index_is_broken_within_a_word(browser: Browser, folder: Path) -> None:
+    one = await reader(browser, folder, PHONE)
+    await one.open("codesets.html")
+    one_line = "codes => codes.every(code => code.getBoundingClientRect().height < 25)"
+    assert await one.page.locator("tbody th code").evaluate_all(one_line)
+    assert await one.fits()
+    await one.open("codesets/muutosattribuutti.html")
+    assert await one.page.locator("tbody th code").evaluate_all(one_line)
+    assert await one.fits()
+
+
 async def test_the_language_is_the_reader_s_and_stays(browser: Browser, folder: Path) -> None:
     one = await reader(browser, folder, DESKTOP, "en-GB")
     page = one.page

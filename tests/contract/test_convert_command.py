@@ -167,6 +167,7 @@ def test_what_is_no_answer_is_told_in_a_sentence(body: bytes, exit_code: int, sa
     told = done.stderr.decode()
     assert (done.returncode, done.stdout) == (exit_code, b"")
     assert says in told
+    assert "cursor stays" not in told
     assert "Traceback" not in told
     assert CODE not in told
     assert told.startswith("vtj-producer: ")

@@ -72,6 +72,8 @@ async def test_tail_shows_every_committed_event_decoded(filled: Deployment) -> N
     assert {line["headers"]["ce_specversion"] for line in lines} == {"1.0"}
     [letter] = [line for line in lines if line["topic"] == filled.topic("dead-letter")]
     assert (letter["key"], letter["value"]["reason"]) == (None, "record-not-object")
+    letters = await filled.run("tail", "--from-beginning", "--once", "--group", "dead-letter")
+    assert [json.loads(line) for line in letters.out.splitlines()] == [letter]
 
 
 async def test_tail_shows_what_codes_mean(filled: Deployment) -> None:
@@ -161,6 +163,7 @@ async def test_tail_says_what_is_missing(deployment: Deployment) -> None:
     unknown = await deployment.run("tail", "--group", "MERKKARI")
     assert unknown.code == 2
     assert "MERKKARI" in unknown.err
+    assert "schemas list" in unknown.err
     nobody = await deployment.run("tail", "--person-file", "-", given=b"\n")
     assert nobody.code == 2
     for ended in (missing, unknown, nobody):

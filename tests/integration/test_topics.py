@@ -83,6 +83,8 @@ async def test_another_partition_count_is_refused_before_anything_is_changed(dep
 
 async def test_a_permit_plans_its_own_topics_and_tells_which_groups_never_came(deployment: Deployment) -> None:
     permitted = deployment.but(VTJ_PERMIT__GROUPS="KUOLINPAIVA,KOTIKUNTA")
+    nothing = await permitted.run("topics", "plan")
+    assert nothing.out.endswith("2 groups in the permit, 2 without an event.\n")
     applied = await permitted.run("topics", "apply")
     assert (applied.code, applied.out.count(": created")) == (0, 6), applied.err  # two groups and the four others
     came, never = (deployment.topic(f"change.{name}") for name in ("kotikunta", "kuolinpaiva"))

@@ -106,6 +106,14 @@ def logging_as(level: str, form: Literal["console", "json"]) -> Iterator[io.Stri
                 logging.getLogger(name).setLevel(before)
 
 
+def test_a_library_does_not_repeat_itself_and_we_do() -> None:
+    with logging_as("info", "console") as stream:
+        for name in ("vtj.line", "aiokafka"):
+            for _ in range(3):
+                logging.getLogger(name).error("no connection to %s", name)
+    assert [stream.getvalue().count(f"to {name}\n") for name in ("vtj.line", "aiokafka")] == [3, 1]
+
+
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_a_log_line_is_redacted_and_tells_no_foreign_text(form: Literal["console", "json"]) -> None:
     code = CODES[0]
