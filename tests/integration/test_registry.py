@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producer.config import Registry as Section
-from producer.config import Settings, Topics
+from producer.config import Settings, State, Topics
 from producer.errors import RegistryFault
 from producer.events.framing import full_name
 from producer.events.groups import Catalogue
@@ -33,7 +33,7 @@ BROKEN = {**KOTIKUNTA, "fields": [{**KOTIKUNTA["fields"][0], "type": "long"}, *K
 
 @pytest.fixture
 def settings(registry: RealRegistry, prefix: str) -> Settings:
-    return Settings(registry=Section(url=registry.url), topics=Topics(prefix=prefix))
+    return Settings(registry=Section(url=registry.url), topics=Topics(prefix=prefix), state=State(enabled=False))
 
 
 @pytest.fixture
@@ -213,4 +213,4 @@ async def test_without_a_registry_the_commands_say_which_setting(deployment: Dep
 def test_records_have_names_of_their_own() -> None:
     """RecordNameStrategy rests on it, and so do the ids."""
     schemas = [one.schema for one in (*CATALOGUE.groups.values(), CATALOGUE.unmapped)]
-    assert len({full_name(one) for one in [*schemas, CATALOGUE.dead_letter]}) == ALL
+    assert len({full_name(one) for one in [*schemas, CATALOGUE.dead_letter, CATALOGUE.identity]}) == ALL
