@@ -51,9 +51,8 @@ async def test_a_load_tells_of_everybody_and_the_feed_goes_on_from_there(
 ) -> None:
     everybody = f"{len(sandbox.codes())} persons"
     loaded = await fed.run("load", str(listed))
-    assert (loaded.code, loaded.out.split(";")[:2]) == (0, [f"asked: {everybody}", f" answered: {everybody}"]), (
-        loaded.err
-    )
+    assert loaded.code == 0, loaded.err
+    assert loaded.out.startswith(f"asked: {everybody}; answered: {everybody};")
     assert await faults(fed, sandbox) == []
     for _ in range(3):
         sandbox.grow(200)
