@@ -103,7 +103,7 @@ class StateLine:
             async with deadline(self._settings.commit_timeout, "finding the change topics"):
                 await consumer._client.set_topics([*self._topics])  # else it asks for one after the other
                 consumer.assign(here)
-                ends = await consumer.end_offsets(here) if once else {}
+                ends = await self._ends(here) if once else {}
             for topic, offsets in shard.progress.get("offsets", {}).items():
                 for at, offset in enumerate(offsets):
                     if topic in self._topics:
@@ -114,6 +114,13 @@ class StateLine:
                     await self._follow(shard, consumer, [one for some in records.values() for one in some])
                 if once and not [one for one in here if await consumer.position(one) < ends[one]]:
                     return
+
+    async def _ends(self, here: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """From read_uncommitted: a commit returns before its markers, and the last stable offset, are there."""
+        async with reader(self._settings, self._instance, "read_uncommitted") as whole:
+            await whole._client.set_topics([*self._topics])
+            ends: dict[TopicPartition, int] = await whole.end_offsets(here)
+        return ends
 
     async def _follow(
         self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]
