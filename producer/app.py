@@ -149,6 +149,7 @@ async def serve(settings: Settings, *, once: bool) -> None:
                 prefix=names.prefix,
                 feed=names.feed,
                 decode=decode,
+                identities=identities,
             )
 
             async def follow() -> None:

@@ -21,7 +21,7 @@ from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
 from producer.events.groups import Catalogue, change_topic
-from producer.events.identities import CORRECTION, FORMER
+from producer.events.identities import CORRECTION, FORMER, Identities
 from producer.events.identity import usable_code
 from producer.events.page import CORRECTED, GROUPS, PERSON, digest
 from producer.events.state import Blanks
@@ -74,12 +74,16 @@ class StateLine:
         prefix: str,
         feed: str,
         decode: Callable[[bytes], Awaitable[dict[str, Any]]],
+        identities: Identities,
     ) -> None:
         self._settings, self._instance = settings, instance
         self._groups = frozenset(catalogue.groups)
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
         self._decode = decode
+        self._identities = identities
+        # Topics are read in any order: what touches an old code can come long after the correction.
+        self._replaced: set[str] = set()
         self._own = (wire.text(feed) + wire.text(STATE)).encode("latin-1")  # how the envelope begins
         self._told = {change_topic(prefix, catalogue.groups[name]): name for name in READ if name in catalogue.groups}
 
@@ -140,7 +144,9 @@ class StateLine:
             pages.append(await encode(page, [self._converter]))
         gone = [code for code in codes if code not in answered]
         # Known to have another code now. Of whom else is missing nothing is known, and nothing is taken back.
-        replaced = [code for code in gone if code in touched.replaced]
+        self._replaced |= touched.replaced.keys()
+        known = self._identities.known
+        replaced = [code for code in gone if code in self._replaced or known.get(code, (code,))[-1] != code]
         lapsed = answered | {code: set[Any]() for code in replaced}
         at = _now()
         tombstones = [one for code, kinds in lapsed.items() for one in self._blanks.tombstones(code, kinds, at)]
