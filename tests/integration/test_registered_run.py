@@ -19,7 +19,7 @@ from tests.registry import RealRegistry
 
 pytestmark = pytest.mark.kafka
 
-ALL = len(Catalogue.load().groups) + 2
+ALL = len(Catalogue.load().groups) + 3
 
 
 @pytest.fixture
