@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from producer.config import Settings
 from producer.errors import CursorUnreadable, Doubt, KafkaGone, SettingsError, Stop
 from producer.events.convert import Converter
+from producer.events.deadletter import dead_letter_topic
 from producer.events.decode import Decoder
 from producer.events.framing import Framing, SingleObject, schema_id
 from producer.events.groups import Catalogue, change_topic, state_topic
@@ -179,7 +180,7 @@ def _states(
     publisher = Publisher(
         settings.kafka,
         names,
-        data_topics={**dict.fromkeys(written, settings.topics.partitions), f"{names.prefix}.dead-letter": 1},
+        data_topics={**dict.fromkeys(written, settings.topics.partitions), dead_letter_topic(names.prefix): 1},
         oversized=converters[0].oversized,
         instance=instance,
         still_ours=still_ours,

@@ -76,14 +76,15 @@ async def encoded(
     while not up_to_date or await pause():
         page = await feed.changes_since(cursor)
         moved, cursor, up_to_date = page.cursor != cursor, page.cursor, page.up_to_date
-        ready = await _encode(encoder, page) if moved else None
+        ready = await encode(encoder, page) if moved else None
         del page  # a parsed page is ten times its text; it must not live through the wait for the next one
         if ready is not None:
             yield ready
             del ready
 
 
-async def _encode(encoder: Encoder, page: Page) -> EncodedPage:
+async def encode(encoder: Encoder, page: Page) -> EncodedPage:
+    """The page as Kafka records, made in slices that give the event loop back."""
     slices = encoder.slices(page)
     while True:
         try:

@@ -11,6 +11,7 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 from producer.config import Settings, Topics
 from producer.errors import KafkaRefused, TopicsDiffer
 from producer.events.groups import Catalogue
+from producer.events.identities import identity_topic
 from producer.kafka.names import SHARDS
 
 DAY_MS = str(24 * 3600 * 1000)
@@ -49,7 +50,7 @@ def plan(settings: Topics, data_topics: Iterable[str], state_topics: Iterable[st
     return [
         *(Plan(name, settings.partitions, current, data=False) for name in state_topics),
         *(Plan(name, settings.partitions, dated) for name in data_topics),
-        Plan(f"{settings.prefix}.identity", settings.partitions, current),
+        Plan(identity_topic(settings.prefix), settings.partitions, current),
         Plan(f"{settings.prefix}.dead-letter", 1, dated),
         # Small segments: compaction leaves the active one alone, and opening a shard reads its whole partition.
         Plan(

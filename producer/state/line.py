@@ -20,6 +20,7 @@ from producer.config import Kafka
 from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
+from producer.events.fit import TIETORYHMA
 from producer.events.groups import Catalogue, change_topic
 from producer.events.identities import CORRECTION, FORMER, Identities
 from producer.events.identity import usable_code
@@ -77,7 +78,6 @@ class StateLine:
         identities: Identities,
     ) -> None:
         self._settings, self._instance = settings, instance
-        self._groups = frozenset(catalogue.groups)
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
         self._decode = decode
@@ -201,7 +201,7 @@ def _code(record: Any) -> Any:
 
 
 def _kinds(record: Mapping[str, Any]) -> set[Any]:
-    return {one.get("tietoryhma") for one in record[GROUPS] if isinstance(one, dict)}
+    return {one.get(TIETORYHMA) for one in record[GROUPS] if isinstance(one, dict)}
 
 
 def _now() -> int:

@@ -1,6 +1,5 @@
 """The initial load (alkulataus): what is valid now of everybody, and where the feed goes on from there."""
 
-import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -9,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
+from producer import pipeline
 from producer.errors import MalformedPage, SettingsError
 from producer.events.convert import Converter
 from producer.events.page import PERSON, digest
@@ -16,7 +16,6 @@ from producer.events.state import gathered
 from producer.kafka.names import STATE
 from producer.kafka.publisher import Shard
 from producer.model import EncodedPage, Page
-from producer.pipeline import Ahead
 
 BATCH: Final = 1000  # persons; the most that perustiedot takes
 HELSINKI: Final = ZoneInfo("Europe/Helsinki")
@@ -106,7 +105,7 @@ async def load(
         await _store(shard, progress)
     report(progress)
     pages = _pages(wanted, progress, asking, converters, shard.progress)
-    async with Ahead(pages, most) as batches:
+    async with pipeline.Ahead(pages, most) as batches:
         async for batch in batches:
             await shard.commit(batch)
             report(Progress(**shard.progress["load"]))
@@ -148,22 +147,12 @@ async def encode(page: Page, converters: Sequence[Converter]) -> EncodedPage:
 
     A group without a schema has no state: all of a person's would share one key. The change topics have them.
     """
-    done = await _sliced(converters[0].slices(replace(page, records=[gathered(record) for record in page.records])))
+    done = await pipeline.encode(converters[0], replace(page, records=[gathered(record) for record in page.records]))
     events = [event for event in done.events if not event.topic.endswith(".change.unmapped")]
     for other in converters[1:]:
         events = [event for event in events if ".state." in event.topic]  # what is buried, both have buried
-        events += (await _sliced(other.slices(page))).events
+        events += (await pipeline.encode(other, page)).events
     return replace(done, events=events, digest=digest(events))
-
-
-async def _sliced(slices: Any) -> EncodedPage:
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            page: EncodedPage = end.value
-            return page
-        await asyncio.sleep(0)
 
 
 def _after(progress: Progress, wanted: Wanted, part: Sequence[str], page: Page) -> Progress:
