@@ -8,7 +8,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
   $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
 
-.PHONY: help demo test lint catalogue chaos bench clean
+# What watches the clock runs alone; the rest in two processes, each with a Kafka of its own.
+ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
+
+.PHONY: help demo test lint catalogue requirements sbom chaos soak bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -17,7 +20,8 @@ demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and th
 	@$(BIN)/vtj-producer demo $(ARGS)
 
 test: lint ## everything that must be right, on a real Kafka (without the long tests)
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" --durations=15 $(ALONE) $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import rules, the schemas
 	$(BIN)/ruff check .
@@ -29,8 +33,21 @@ lint: .venv/dev ## ruff, mypy, import rules, the schemas
 catalogue: .venv/dev ## make docs/catalogue again; its catalogue.json is committed, and a test says when it is stale
 	@$(BIN)/vtj-producer catalogue build --output docs/catalogue
 
+requirements: .venv/dev ## lock what the program runs on anew, the newest, with hashes: requirements/run.txt
+	$(INSTALL) 'uv>=0.9,<1'
+	$(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make requirements" --output-file requirements/run.txt pyproject.toml
+
+sbom: .venv/dev ## the bill of materials of what is locked, CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/sbom.cdx.json requirements/run.txt
+
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)
+
+soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, the long fuzz
+	$(BIN)/python -m pytest -m long -s tests/soak $(ARGS)
 
 bench: .venv/dev ## the benchmarks, with their figures
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         description="Finland's population changes (DVV VTJ-muutosrajapinta) into Kafka as typed Avro events.",
         epilog="Exit codes: 0 done, 1 a check found something, 2 settings or arguments, 3 upstream refuses, "
         "4 upstream's answer breaks the rules, 5 Kafka's topics, limits or ACLs, 6 the stored cursor, 7 upstream away, "
-        "8 Kafka away, 9 the schema registry, 75 another instance is at work.",
+        "8 Kafka away, 9 the schema registry, 10 a page that fails each time, 75 another instance is at work.",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; the environment comes before it")

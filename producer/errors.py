@@ -6,20 +6,28 @@ ProducerError                      message for people; never an identity code, n
 │   ├── UpstreamRefused       3    400, 401, 403 or an X-Road Client.* fault: asking again will not help
 │   ├── MalformedPage         4    upstream's answer breaks the interface's rules; the cursor stays
 │   ├── TopicsDiffer          5    a topic is missing or not as planned
-│   ├── KafkaRefused          5    Kafka does not let us: an ACL is missing, or a limit is too small for the work
+│   ├── KafkaRefused          5    Kafka does not let us: TLS, the account, an ACL, or a limit too small for the work
 │   ├── CursorUnreadable      6    the stored cursor cannot be trusted
+│   ├── LedgerUnreadable      6    the ledger cannot be read: of a newer release, cut short, or compacted
 │   ├── UpstreamGone          7    `run --once` gave up waiting for upstream
 │   ├── KafkaGone             8    Kafka could not be reached in time at start, or by a command
 │   ├── RegistryFault         9    the schema registry is away, refuses, or lacks what we write with
-│   └── Busy                 75    another instance holds the feed (EX_TEMPFAIL: try later)
+│   ├── PoisonPage           10    the same page has failed again and again, and nobody was away; the cursor stays
+│   └── Busy                 75    another instance holds the feed, or a group is at work (EX_TEMPFAIL: try later)
 ├── UpstreamUnavailable            429, 5xx, resets, time-outs, answers cut short: wait and ask again
 ├── Doubt                          the outcome at Kafka is not known: a new producer, and the cursor is read again
+│   └── Rejected                   Kafka answered, and does not take these records
 └── StepDown                       this instance lost the shard: let go, join again, begin at the stored cursor
 """
 
 
 class ProducerError(Exception):
-    """The root. Its text is meant for operators and carries no personal data."""
+    """The root. Its text is meant for operators and carries no personal data.
+
+    fault: of upstream's answers the status (`401`) or X-Road's type; `TLS`, `TLS alert`; else empty.
+    """
+
+    fault = ""
 
 
 class Stop(ProducerError):
@@ -56,6 +64,10 @@ class CursorUnreadable(Stop):
     exit_code = 6
 
 
+class LedgerUnreadable(Stop):
+    exit_code = 6
+
+
 class UpstreamGone(Stop):
     exit_code = 7
 
@@ -66,6 +78,10 @@ class KafkaGone(Stop):
 
 class RegistryFault(Stop):
     exit_code = 9
+
+
+class PoisonPage(Stop):
+    exit_code = 10
 
 
 class Busy(Stop):
@@ -82,6 +98,10 @@ class UpstreamUnavailable(ProducerError):
 
 class Doubt(ProducerError):
     """A Kafka call failed or did not end in time; what the broker made of it is not known."""
+
+
+class Rejected(Doubt):
+    """Kafka refuses the records for what they are: the same ones will not fare better, unless it was set anew."""
 
 
 class StepDown(ProducerError):

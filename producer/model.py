@@ -9,18 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-Kind = Literal["CHANGE", "SNAPSHOT", "REPLAY"]
+Kind = Literal["CHANGE", "SNAPSHOT", "REPLAY", "FOLLOWED"]
 Header = tuple[str, bytes]
 
 CURSOR_MAX: Final = 2**63 - 1
+OUTSIDE: Final = "outside-permit"  # behind the name of a group that has a schema and is not in the data permit
+BUCKET: Final = "0"  # of a feed whose persons the permit selects: it has no other
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One answer of upstream, parsed and checked in its outer shape only.
 
-    records: the elements of `muutokset` (or `perustiedot`) as they came: anything JSON can hold.
+    records: the elements of `muutokset` (or `perustiedot`) as they came: anything JSON can hold. Of kind
+    FOLLOWED, which upstream has not told: a person's key, and whether the person is followed from this cursor on.
     extra: members of the answer that the interface description does not know, name → value.
+    poison: somebody has asked for what of it cannot be encoded to be passed into the dead letters.
     """
 
     kind: Kind
@@ -31,6 +35,7 @@ class Page:
     fetched_at: int  # ms
     records: Sequence[Any] = field(repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    poison: bool = False
 
 
 class EncodedEvent:
@@ -63,7 +68,7 @@ class EncodedPage:
     unmapped: path of a field (or name of a group) that no schema holds → how often, on this page; a group that has one
     but is not in the data permit as `<name> (outside-permit)`.
     dead: reason → how many dead letters, on this page.
-    digest: SHA-256 (hex) over the 16-byte ids of the events, in order; tombstones have none.
+    changed: muutospv of the first and of the last change record (ms); None where one of them tells none.
     progress: what the cursor record is to say beside the cursor, as JSON; None for pages of the feed.
     """
 
@@ -76,5 +81,10 @@ class EncodedPage:
     events: Sequence[EncodedEvent] = field(repr=False)
     unmapped: Mapping[str, int] = field(default_factory=dict)
     dead: Mapping[str, int] = field(default_factory=dict)
-    digest: str = ""
+    changed: tuple[int, int] | None = None
     progress: Mapping[str, Any] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether upstream has told it: only what it has not leaves the cursor where it is with more to come."""
+        return self.cursor != self.previous or self.up_to_date

@@ -3,18 +3,25 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from producer.model import EncodedPage, Page
+
+# An answer that tells nothing is committed all the same when the last one that was lies so far back (ms): so Kafka
+# knows at least daily, of a feed that is asked at least daily, when upstream last answered.
+QUIET: Final = 12 * 3_600_000
 
 
 class Feed(Protocol):
     """Upstream. Raises UpstreamRefused, UpstreamUnavailable, MalformedPage; asking has no effect upstream."""
 
     async def changes_since(self, cursor: int) -> Page:
-        """The page after the cursor. Its own cursor never lies before, and moves if it has records."""
+        """The page after the cursor. Its own cursor never lies before.
+
+        It moves if the page has change records; records that upstream has not told (kind FOLLOWED) leave it.
+        """
 
 
 class Encoder(Protocol):
@@ -25,11 +32,18 @@ class Encoder(Protocol):
 
 
 class Shard(Protocol):
-    """What an open publisher holds. After any error it must be left; only a new one knows where to go on."""
+    """Kafka, opened for one bucket. Raises Doubt, StepDown, KafkaRefused.
+
+    After any error it must be left; only one that is opened anew knows where to go on.
+    """
 
     @property
     def cursor(self) -> int | None:
         """Where the last commit left the bucket; None before the first one ever."""
+
+    @property
+    def answered(self) -> int | None:
+        """When upstream's last answer that is committed was read (ms); None before the first commit ever."""
 
     async def begin(self, cursor: int) -> None:
         """Stores where a new feed begins, before its first request: `today` must not move with every restart."""
@@ -38,45 +52,47 @@ class Shard(Protocol):
         """All of these pages, which follow one another, with ledger entry and cursor; or nothing."""
 
 
-class Publisher(Protocol):
-    """Kafka. Raises Doubt, StepDown, KafkaRefused, TopicsDiffer, CursorUnreadable."""
-
-    def open(self) -> AbstractAsyncContextManager[Shard]:
-        """Fences older instances, and only then reads the cursor. Leaving aborts what was not committed."""
-
-
 async def line(
     feed: Feed,
     encoder: Encoder,
-    publisher: Publisher,
+    shard: Shard,
     start: Callable[[], Awaitable[int]],
     pause: Callable[[], Awaitable[bool]],
     most: int,
 ) -> None:
     """Moves changes until `pause` says that it was enough. The cursor moves nowhere but in `commit`.
 
-    start: gives the first cursor of a new feed. pause: waits for the next poll, or returns False to end.
+    start: gives the first cursor of a new bucket. pause: waits for the next poll, or returns False to end.
     most: events that pages may bring together into one transaction.
     """
-    async with publisher.open() as shard:
-        cursor = shard.cursor
-        if cursor is None:
-            cursor = await start()
-            await shard.begin(cursor)
-        async with Ahead(encoded(feed, encoder, cursor, pause), most) as batches:
-            async for pages in batches:
-                await shard.commit(pages)
+    cursor = shard.cursor
+    if cursor is None:
+        cursor = await start()
+        await shard.begin(cursor)
+    async with Ahead(encoded(feed, encoder, cursor, pause, shard.answered), most) as batches:
+        async for pages in batches:
+            await shard.commit(pages)
 
 
 async def encoded(
-    feed: Feed, encoder: Encoder, cursor: int, pause: Callable[[], Awaitable[bool]]
+    feed: Feed,
+    encoder: Encoder,
+    cursor: int,
+    pause: Callable[[], Awaitable[bool]],
+    answered: int | None = None,
 ) -> AsyncGenerator[EncodedPage, None]:
-    """The pages after the cursor, ready to be sent. A page that moves nothing is passed over."""
+    """The pages after the cursor, ready to be sent. A page that tells nothing is passed over, unless it is the first in
+    a long time. answered: when the last one that is committed was read (ms); None: of such pages none is wanted.
+    """
     up_to_date = False
     while not up_to_date or await pause():
         page = await feed.changes_since(cursor)
-        moved, cursor, up_to_date = page.cursor != cursor, page.cursor, page.up_to_date
-        ready = await encode(encoder, page) if moved else None
+        news, cursor, up_to_date = page.cursor != cursor or page.records, page.cursor, page.up_to_date
+        # By either sign: a clock that was wrong and is set back must not silence it.
+        due = answered is not None and abs(page.fetched_at - answered) >= QUIET
+        ready = await encode(encoder, page) if news or due else None
+        if answered is not None and ready is not None and ready.answered:
+            answered = page.fetched_at
         del page  # a parsed page is ten times its text; it must not live through the wait for the next one
         if ready is not None:
             yield ready

@@ -6,8 +6,10 @@ goes for `registry` and `own_registry`: tests/registry/discovery.py.
 """
 
 import itertools
+import os
 import secrets
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
@@ -15,6 +17,7 @@ import pytest
 
 from tests import privacy
 from tests.broker import VERSION, Broker, NoKafka, find_broker
+from tests.broker.cluster import Cluster
 from tests.registry import NoRegistry, RealRegistry, find_registry
 
 _run = secrets.token_hex(3)
@@ -23,9 +26,14 @@ _used = pytest.StashKey[str]()
 _registry_used = pytest.StashKey[str]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # A run that is told to end closes its brokers as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where no bytecode is to be written, hundreds of processes would compile every module again: they share a folder.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        bytecode = tempfile.TemporaryDirectory(prefix="vtj-producer-bytecode-")
+        config.add_cleanup(bytecode.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = bytecode.name
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -41,7 +49,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and report.when == "call":
         for name, fixture in getattr(item, "funcargs", {}).items():
-            if isinstance(fixture, Broker):
+            if isinstance(fixture, Broker | Cluster):
                 report.sections.append((f"{name}'s last words", fixture.log(200)))
     return report
 

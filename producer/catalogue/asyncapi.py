@@ -17,8 +17,9 @@ HEADERS: Final = {
     "ce_time": "muutospv: when the change was registered; absent when upstream left it out",
     "content-type": "application/avro",
     "ce_reason": "outside-permit, on an unmapped event whose group the data permit does not cover; else absent",
+    "ce_keyversion": "The key version, where pseudonyms stand for identity codes; else absent",
 }
-OPTIONAL: Final = {"ce_time", "ce_reason"}
+OPTIONAL: Final = {"ce_time", "ce_reason", "ce_keyversion"}
 
 
 def asyncapi(contents: Contents) -> dict[str, Any]:

@@ -38,7 +38,7 @@ CONFIDENCE_MEANING: Final = {
     ),
 }
 KEY: Final = {
-    "person": Text("henkilötunnus", "personal identity code"),
+    "person": Text("henkilötunnus tai sen pseudonyymi", "personal identity code, or its pseudonym"),
     "building": Text(
         "pysyvä rakennustunnus, kun tietueessa ei ole henkilötunnusta",
         "permanent building id, when the record has no identity code",
@@ -55,7 +55,7 @@ ENVELOPE: Final = {  # the envelope's own docs are English, and part of every pu
     "kind": "CHANGE: muutoksista; SNAPSHOT: perustiedoista; REPLAY: uudelleen kerrottu muutos",
     "recordId": "Sama yhden muutostietueen kaikilla tapahtumilla ja jokaisella hakukerralla",
     "recordSize": "Montako tietoryhmää muutostietueessa on",
-    "personId": "Henkilötunnus, jolle tietue kirjattiin",
+    "personId": "Henkilötunnus, jolle tietue kirjattiin, tai sen pseudonyymi (docs/privacy.md)",
     "changedAt": "muutospv: milloin muutos kirjattiin; null, jos DVV ei kertonut sitä tai sitä ei voi lukea",
     "eventId": "Muodostettu kentästä recordId, ryhmän paikasta tietueessa ja avaimesta; sama jokaisella hakukerralla",
     "position": "Ryhmän paikka sivulla, kaikki tietueet laskien, nollasta; (cursor, position) järjestää tapahtumat",

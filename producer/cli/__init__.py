@@ -1,6 +1,50 @@
 """One module per command; each registers its own parser. They import what they run only when they run it."""
 
-from producer.cli import catalogue, config, convert, cursor, demo, load, run, sandbox, schemas, tail, topics
+from producer.cli import (
+    backfill,
+    catalogue,
+    check,
+    config,
+    convert,
+    cursor,
+    demo,
+    erase,
+    fetch,
+    fingerprint,
+    letters,
+    load,
+    persons,
+    replay,
+    run,
+    sandbox,
+    schemas,
+    status,
+    tail,
+    topics,
+    verify,
+)
 
-_MODULES = (demo, run, load, topics, schemas, cursor, tail, convert, catalogue, config, sandbox)
+_MODULES = (
+    demo,
+    run,
+    load,
+    backfill,
+    persons,
+    erase,
+    check,
+    topics,
+    schemas,
+    status,
+    cursor,
+    fetch,
+    tail,
+    verify,
+    replay,
+    letters,
+    convert,
+    fingerprint,
+    catalogue,
+    config,
+    sandbox,
+)
 COMMANDS = [module.register for module in _MODULES]

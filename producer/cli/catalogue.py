@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from producer.cli.feed import feed_option
+
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("catalogue", help="make the documentation of the topics from the schemas")
@@ -16,6 +18,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     build.add_argument(
         "--output", type=Path, default=Path("catalogue"), metavar="DIR", help="folder to write (default: %(default)s)"
     )
+    feed_option(build)
     build.set_defaults(run=run)
 
 
@@ -26,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.events.codesets import Codesets
     from producer.events.groups import Catalogue
 
-    permit = load(args.config).settings.permit.groups
+    permit = load(args.config, feed=args.feed).settings.permit.groups
     contents = Contents.read(Catalogue.load().within(permit), Codesets.load())
     files = build(contents)
     write(files, args.output)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from producer.cli.feed import feed_option
 from producer.cli.labels import labels_option
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the answer; - (default): standard input")
     parser.add_argument("--strict", action="store_true", help="exit 1 when anything was unmapped or dead-lettered")
     labels_option(parser)
+    feed_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.events.labels import Labels
     from producer.upstream.answer import parse_page
 
-    settings = load(args.config).settings
+    settings = load(args.config, feed=args.feed).settings
     try:
         page = parse_page(_read(args.file), bucket="0", previous=-1, fetched_at=0)
     except MalformedPage as error:  # its hint is for `run`: there is no cursor and no upstream here
@@ -48,9 +50,8 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     catalogue, framing = Catalogue.load(), SingleObject()
     permitted = catalogue.within(settings.permit.groups)
-    prefix, feed = settings.topics.prefix, settings.feed.name
-    identities = Identities(catalogue, framing, prefix=prefix, feed=feed)
-    encoded = Converter(permitted, framing, prefix=prefix, feed=feed, identities=identities).convert(page)
+    identities = Identities(catalogue, framing, prefix=settings.data_prefix, feed=settings.feed.name)
+    encoded = Converter.configured(settings, permitted, framing, identities=identities).convert(page)
     meanings = Labels.load(catalogue, args.labels) if args.labels else None
     sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue), meanings))
     sys.stdout.buffer.flush()

@@ -3,6 +3,8 @@
 import argparse
 import re
 
+from producer.cli.feed import feed_option
+
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
@@ -10,7 +12,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="see changes arrive in Kafka: sandbox, embedded broker and the real pipeline",
         description="Starts the sandbox and an embedded broker (noida-db: for this demo alone, never for production), "
         "runs the real pipeline between them and shows it live. At the end the topics are read again and compared "
-        "with the sandbox's own log: exit code 0 if they agree, else 1. Persons are synthetic.",
+        "with the sandbox's own log: exit code 0 if they agree, else 1. Persons are synthetic. "
+        "VTJ_PRIVACY__KEYS holds here too.",
     )
     parser.add_argument("--once", action="store_true", help="end when upstream says ajanTasalla, not at Ctrl-C")
     parser.add_argument(
@@ -19,15 +22,18 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="HOST:PORT",
         help="use this Kafka instead of the embedded broker; topics with a fresh prefix are created there, and stay",
     )
+    feed_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     import asyncio
 
+    from producer.config import load
     from producer.demo.stage import perform
 
-    return asyncio.run(perform(args.bootstrap_servers, once=args.once))
+    privacy = load(args.config, feed=args.feed).settings.privacy  # all else is the demo's own
+    return asyncio.run(perform(args.bootstrap_servers, privacy, once=args.once))
 
 
 def _servers(text: str) -> str:

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from producer.cli.feed import feed_option
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +35,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "file",
         nargs="?",
         metavar="FILE",
-        help="identity codes, one a line; -: standard input (default: VTJ_UPSTREAM__PERSONS_FILE)",
+        help="identity codes, one a line; -: standard input (default: everybody who is followed)",
     )
     parser.add_argument(
         "--municipalities",
@@ -46,23 +48,21 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--into-changes", action="store_true", help="to the change topics too, with kind SNAPSHOT")
     parser.add_argument("--again", action="store_true", help="also when the feed follows changes already")
     parser.add_argument(
-        "--missing", type=Path, metavar="FILE", help="write the codes that upstream silently left out to this file"
+        "--missing", type=Path, metavar="FILE", help="write the codes that upstream left out to this file, at most 1000"
     )
+    feed_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer import app
     from producer.config import load
     from producer.operate import logs
 
-    loaded = load(args.config)
+    loaded = load(args.config, feed=args.feed)
     loaded.require("upstream.url", "kafka.bootstrap_servers")
     settings = loaded.settings
     logs.set_up("warning" if settings.log.level == "info" else settings.log.level, settings.log.format)
-    wanted = _wanted(settings, args)
-    with _reporting(wanted) as report:
-        done = asyncio.run(app.load(settings, wanted, report, into_changes=args.into_changes, again=args.again))
+    wanted, done = asyncio.run(_load(settings, args))
     print(_reconciled(wanted, done))
     if args.missing and wanted.codes:
         args.missing.touch(mode=0o600)
@@ -70,11 +70,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted":
+async def _load(settings: "Settings", args: argparse.Namespace) -> tuple["Wanted", "State"]:
+    from producer.app.load import load
+    from producer.app.parts import parts
+    from producer.app.persons import look, sync_file
+    from producer.state.load import Codes, Wanted
+    from producer.upstream.persons import read_persons
+
+    wanted, file = _wanted(settings, args), settings.upstream.persons_file
+    codes = read_persons(file) if file is not None else None
+    made = await parts(settings)
+    if codes is not None:
+        await sync_file(made, codes)
+    if wanted is None:
+        wanted = Wanted(codes=Codes(sorted((await look(made)).entries)), weekly=args.weekly)
+    with _reporting(wanted) as report:
+        done = await load(made, wanted, report, into_changes=args.into_changes, again=args.again)
+    return wanted, done
+
+
+def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted | None":
+    """None: everybody in the watchlist."""
     import re
 
     from producer.errors import SettingsError
-    from producer.state.load import Wanted
+    from producer.state.load import Codes, Wanted
     from producer.upstream.persons import read_persons
 
     if not settings.state.enabled:
@@ -85,25 +105,30 @@ def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted":
         if not all(re.fullmatch("[0-9]{3}", code) for code in args.municipalities):
             raise SettingsError("A municipality code is three digits, such as 091.", hint="Correct --municipalities.")
         return Wanted(municipalities=list(dict.fromkeys(args.municipalities)), weekly=True)
-    file = Path("/dev/stdin") if args.file == "-" else Path(args.file) if args.file else settings.upstream.persons_file
+    if settings.upstream.listing and not args.file:
+        return None
+    file = Path("/dev/stdin") if args.file == "-" else Path(args.file) if args.file else None
     if file is None:
         raise SettingsError(
             "Nobody is named to be loaded.",
             hint="Name a file of identity codes, - for standard input, or --municipalities.",
         )
-    return Wanted(codes=read_persons(file), weekly=args.weekly)
+    return Wanted(codes=Codes(read_persons(file)), weekly=args.weekly)
 
 
 def _reconciled(wanted: "Wanted", done: "State") -> str:
     """Asked, answered, missing; of persons by their place in the list, never by their code."""
     what = "persons" if wanted.codes else "municipalities"
-    lines = [f"asked: {done.asked} {what}; answered: {done.answered} persons; cursor of the feed: {done.cursor}"]
+    newer = f", {done.recoded} codes under a newer one" if done.recoded else ""
+    lines = [f"asked: {done.asked} {what}; answered: {done.answered} persons{newer}; cursor of the feed: {done.cursor}"]
     if done.missed:
         shown = ", ".join(map(str, done.missing[:20]))
         more = f" and {done.missed - 20} more" if done.missed > 20 else ""
         lines.append(
             f"silently missing: {done.missed}, place in the list: {shown}{more} (--missing FILE has the codes)"
         )
+    if done.recoded:
+        lines.append("changes may come under the newer code alone: where a list says who is followed, add it")
     return "\n".join(lines)
 
 

@@ -2,25 +2,38 @@
 
 import argparse
 
+from producer.cli.cursor import as_cursor
+from producer.cli.feed import feed_option
+
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "run",
         help="move changes from upstream into Kafka",
-        description="Moves changes from upstream into Kafka until SIGTERM. Several may run: one works, others wait.",
+        description="Moves changes from upstream into Kafka until SIGTERM, of the feed or of all that the file has. "
+        "Several may run: one works, others wait.",
     )
     parser.add_argument("--once", action="store_true", help="end with exit code 0 when upstream says ajanTasalla")
+    parser.add_argument(
+        "--skip-poison",
+        metavar="CURSOR",
+        help="of the page after this cursor, on which `run` has stopped, put what cannot be told into the "
+        "dead letters, and go on; no other page is touched",
+    )
+    feed_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer import app
-    from producer.config import load
+    from producer.app.feeds import run as serve
+    from producer.config import load_feeds
     from producer.operate import logs
 
-    loaded = load(args.config)
-    loaded.require("upstream.url", "kafka.bootstrap_servers")
-    settings = loaded.settings
-    logs.set_up(settings.log.level, settings.log.format)
-    app.run(settings, once=args.once)
+    skip = None if args.skip_poison is None else as_cursor(args.skip_poison)
+    loaded = load_feeds(args.config, feed=args.feed)
+    for one in loaded:
+        one.require("upstream.url", "kafka.bootstrap_servers")
+    feeds = [one.settings for one in loaded]
+    logs.set_up(feeds[0].log.level, feeds[0].log.format)  # the process's, and so every feed's
+    serve(feeds, once=args.once, skip=skip)
     return 0

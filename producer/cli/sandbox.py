@@ -32,6 +32,16 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="the permit selects who lives there; who moves in comes with all groups; absent: everybody",
     )
     add("--faults", type=Path, metavar="FILE", help='script such as [{"fault": 503, "times": 2}]: docs/sandbox.md')
+    add(
+        "--xroad-clients",
+        nargs="+",
+        default=(),
+        metavar="CLIENT",
+        help="registered on the security server, e.g. FI-TEST/MUN/1234567-8/subsystem; absent: any client",
+    )
+    add("--tls-cert", type=Path, metavar="FILE", help="PEM certificate, for https; with --tls-key")
+    add("--tls-key", type=Path, metavar="FILE", help="PEM key of --tls-cert")
+    add("--client-certs", type=Path, metavar="FILE", help="PEM certificates: X-Road clients must show one of them")
     add("--replay", type=Path, metavar="DIR", help="serve a folder of real answers instead of made-up persons")
     parser.set_defaults(run=run)
 
@@ -47,9 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
     logs.set_up("info", "console")  # without it, aiohttp quotes on standard error what garbled requests said
     names = "host port seed persons history changes_per_day page_size username password_file"
+    tls = "xroad_clients tls_cert tls_key client_certs"
     options = {
         name: getattr(args, name)
-        for name in f"{names} requests_per_minute censored municipalities faults replay".split()
+        for name in f"{names} requests_per_minute censored municipalities faults replay {tls}".split()
     }
 
     async def serve() -> None:

@@ -7,6 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from producer.cli.console import console
+from producer.cli.feed import feed_option
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -21,6 +24,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     add = actions.add_parser("list", help="every data group with its topic and fingerprint")
     add.add_argument("--json", action="store_true", help="one JSON line per group")
+    feed_option(add)
     add.set_defaults(run=_list)
     add = actions.add_parser("show", help="a published schema as JSON")
     add.add_argument("group", metavar="GROUP", help="a tietoryhmä or the last part of its topic, also dead-letter")
@@ -34,8 +38,10 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="instead of the program's own schemas")
     add.set_defaults(run=_check)
     add = actions.add_parser("register", help="register what the registry does not have; may be repeated")
+    feed_option(add)
     add.set_defaults(run=lambda args: _at_registry(args, _register))
     add = actions.add_parser("diff", help="say what register would change; exit 1 when anything differs")
+    feed_option(add)
     add.set_defaults(run=lambda args: _at_registry(args, _diff))
 
 
@@ -44,7 +50,7 @@ def _list(args: argparse.Namespace) -> int:
     from producer.events.framing import SingleObject
     from producer.events.groups import Catalogue, change_topic
 
-    catalogue, prefix = Catalogue.load(), load(args.config).settings.topics.prefix
+    catalogue, prefix = Catalogue.load(), load(args.config, feed=args.feed).settings.data_prefix
     rows = []
     for group in (*catalogue.groups.values(), catalogue.unmapped):
         own = group.own
@@ -63,7 +69,6 @@ def _list(args: argparse.Namespace) -> int:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         return 0
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -71,8 +76,7 @@ def _list(args: argparse.Namespace) -> int:
         table.add_column(name, overflow="fold", justify="right" if name == "fields" else "left")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    console().print(table)
     return 0
 
 
@@ -108,7 +112,7 @@ def _check(args: argparse.Namespace) -> int:
 def _at_registry(args: argparse.Namespace, action: "Callable[[Registry, list[Finding]], Awaitable[int]]") -> int:
     from producer.config import load
 
-    loaded = load(args.config)
+    loaded = load(args.config, feed=args.feed)
     loaded.require("registry.url")
     return asyncio.run(_with_findings(loaded.settings, action))
 

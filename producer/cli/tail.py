@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.cli.feed import feed_option
 from producer.cli.labels import labels_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="show decoded events",
         description="Shows committed events as JSON lines, or as a table on a terminal.",
     )
-    parser.add_argument("--group", metavar="G", help="only this data group, e.g. KOTIKUNTA; also unmapped, dead-letter")
+    parser.add_argument(
+        "--group",
+        metavar="G",
+        help="only this data group, e.g. KOTIKUNTA; also unmapped, dead-letter, and each with .restricted behind it, "
+        "which is the only way to see what is restricted",
+    )
     parser.add_argument(
         "--person-file",
         metavar="FILE",
@@ -37,6 +43,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--once", action="store_true", help="end at what is there now, instead of waiting for more")
     parser.add_argument("--table", action="store_true", help="a table instead of JSON lines (default on a terminal)")
     labels_option(parser)
+    feed_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.config import load
 
     person = _person(args.person_file) if args.person_file else None
-    asyncio.run(_tail(load(args.config).settings, args, person))
+    asyncio.run(_tail(load(args.config, feed=args.feed).settings, args, person))
     return 0
 
 
@@ -67,14 +74,17 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
     from producer.events.decode import Decoder
     from producer.events.groups import Catalogue
     from producer.events.labels import Labels
+    from producer.events.pseudonyms import pseudonyms
     from producer.kafka import topics
     from producer.kafka.connection import administration
     from producer.kafka.reader import committed
 
+    if person and (hidden := pseudonyms(settings.privacy)):
+        person = hidden.of(person.decode()).encode()
     catalogue = Catalogue.load()
     # All topics are those of the permit: others may not exist. What is in them may be older than the permit.
     shown = catalogue.within(settings.permit.groups) if args.group is None else catalogue
-    names = _topics(shown, settings.topics.prefix, args.group)
+    names = _topics(settings, shown, args.group)
     async with administration(settings.kafka) as admin:
         await topics.limits(admin, names)  # are they there at all?
     decoder = Decoder(catalogue)
@@ -103,12 +113,16 @@ def _decoded(decoder: "Decoder", value: bytes) -> dict[str, Any]:
         return {"undecoded": str(reason)}
 
 
-def _topics(catalogue: "Catalogue", prefix: str, group: str | None) -> list[str]:
+def _topics(settings: "Settings", catalogue: "Catalogue", group: str | None) -> list[str]:
     from producer.errors import SettingsError
+    from producer.events.deadletter import dead_letter_topic
+    from producer.events.protection import restricted_topics
 
-    all_topics = [*catalogue.topics(prefix), f"{prefix}.dead-letter"]
+    prefix = settings.data_prefix
+    all_topics = [*catalogue.topics(prefix), dead_letter_topic(prefix)]
     if group is None:
         return all_topics
+    all_topics += restricted_topics(settings, catalogue, all_topics)
     suffix = group.lower().replace("_", "-")
     found = [topic for topic in all_topics if topic in (f"{prefix}.change.{suffix}", f"{prefix}.{suffix}")]
     if not found:

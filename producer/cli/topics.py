@@ -4,6 +4,8 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
+from producer.cli.feed import feed_option
+
 if TYPE_CHECKING:
     from producer.config import Settings
     from producer.events.groups import Catalogue
@@ -20,13 +22,15 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     plan.set_defaults(run=run, apply=False)
     apply = actions.add_parser("apply", help="create what is missing and set what differs")
+    for action in (plan, apply):
+        feed_option(action)
     apply.set_defaults(run=run, apply=True)
 
 
 def run(args: argparse.Namespace) -> int:
     from producer.config import load
 
-    return asyncio.run(_run(load(args.config).settings, apply=args.apply))
+    return asyncio.run(_run(load(args.config, feed=args.feed).settings, apply=args.apply))
 
 
 async def _run(settings: "Settings", *, apply: bool) -> int:
@@ -52,11 +56,18 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
 
 async def _print_silent(settings: "Settings", catalogue: "Catalogue", missing: set[str]) -> None:
     """The groups of the permit that have not come: declared in vain, or simply rare."""
-    from producer.events.groups import change_topic
+    from producer.events.groups import change_topic, restricted_topic
+    from producer.events.protection import restricted_topics
     from producer.kafka.reader import without_records
 
-    declared = {change_topic(settings.topics.prefix, one): name for name, one in catalogue.groups.items()}
-    silent = await without_records(settings.kafka, [topic for topic in declared if topic not in missing])
+    declared = {change_topic(settings.data_prefix, one): name for name, one in catalogue.groups.items()}
+    beside = restricted_topics(settings, catalogue, declared)
+    without_any = await without_records(settings.kafka, [one for one in (*declared, *beside) if one not in missing])
+    silent = [
+        topic
+        for topic in declared
+        if topic in without_any and (restricted_topic(topic) not in beside or restricted_topic(topic) in without_any)
+    ]
     for topic in silent:
         print(f"{topic}: no event of {declared[topic]} is kept there")
     without = len(silent) + len(missing & declared.keys())

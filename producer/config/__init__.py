@@ -1,23 +1,26 @@
-"""Settings: declared once in `sections`, read from their sources by `load`, described by `reference`.
+"""Settings: declared once in `sections`, read from their `sources` by `load`, described by `reference`.
 
 A setting comes from the environment (`VTJ_UPSTREAM__URL`), else from the TOML file given with `--config`
-(`[upstream] url = …`), else it has its default.
+(`[upstream] url = …`), else it has its default. The file may have a table for each of several feeds
+(`[feeds.NAME.upstream]`), laid over the top level.
 """
 
+from producer.config.loading import Loaded, load, load_feeds
 from producer.config.sections import (
     Feed,
     Kafka,
     Log,
     Permit,
+    Privacy,
     Registry,
     Schedule,
+    Server,
     Settings,
     State,
     Topics,
     Upstream,
     Xroad,
 )
-from producer.config.sources import Loaded, load
 
 __all__ = [
     "Feed",
@@ -25,12 +28,15 @@ __all__ = [
     "Loaded",
     "Log",
     "Permit",
+    "Privacy",
     "Registry",
     "Schedule",
+    "Server",
     "Settings",
     "State",
     "Topics",
     "Upstream",
     "Xroad",
     "load",
+    "load_feeds",
 ]

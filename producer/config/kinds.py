@@ -69,6 +69,17 @@ def _start(value: object) -> str:
     raise ValueError(rule)
 
 
+def _times(value: object) -> tuple[str, ...]:
+    """Each once, in the order of the day."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError("must be times of day, separated by commas")
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", name):
+            raise ValueError("must be times of day from 00:00 to 23:59")
+    return tuple(sorted({*names}))
+
+
 GROUP_NAME = r"[A-Z][A-Z0-9_]*"
 
 
@@ -108,6 +119,12 @@ def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return value
 
 
+def _printable(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+        raise ValueError("must be printable ASCII without spaces")
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_no_bool), Unit("s")]
 WholeSeconds = Annotated[int, BeforeValidator(_no_bool), Unit("s")]
 Bytes = Annotated[int, BeforeValidator(_no_bool), Unit("bytes")]
@@ -116,7 +133,8 @@ Url = Annotated[str, AfterValidator(_root)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_root)]
 HeaderName = Annotated[str, _matches(TOKEN, "must be a header name")]
 # Kafka warns of topic names that mix "." and "_", because metric names merge them; "." is ours.
-Name = Annotated[str, _matches(r"[a-z0-9][a-z0-9-]{0,62}", "must be of lower-case letters, digits and -, at most 63")]
+NAME, NAME_RULE = r"[a-z0-9][a-z0-9-]{0,62}", "of lower-case letters, digits and -, at most 63"
+Name = Annotated[str, _matches(NAME, f"must be {NAME_RULE}")]
 XroadClient = Annotated[
     str,
     _matches(
@@ -124,6 +142,7 @@ XroadClient = Annotated[
         "must be instance/class/code/subsystem in ASCII (the subsystem may be left out)",
     ),
 ]
+Times = Annotated[tuple[str, ...], PlainValidator(_times)]
 Groups = Annotated[tuple[str, ...], PlainValidator(_groups)]
 Start = Annotated[str, PlainValidator(_start)]
 Brokers = Annotated[
@@ -133,4 +152,6 @@ Brokers = Annotated[
         "must be host:port, several separated by commas",
     ),
 ]
+Account = Annotated[str, _matches(r"[^:]*", "must not hold a colon: HTTP Basic has no room for it")]
+Token = Annotated[SecretStr, AfterValidator(_printable)]
 Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]

@@ -33,7 +33,7 @@ class Setting:
 
     @property
     def env(self) -> str:
-        return PREFIX + self.name.upper().replace(".", "__")
+        return PREFIX + self.name.upper().replace(".", "__").replace("-", "_")  # there may be - in a feed's name
 
     @property
     def meaning(self) -> str:

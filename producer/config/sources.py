@@ -1,26 +1,15 @@
-"""Where settings come from: environment, TOML file, secret files.
-
-Plain pydantic rather than pydantic-settings: that costs another 80 ms of start-up and 6 MB of memory, knows no origin
-of a value, and what it saves (flat names into a tree) is the smaller part of what is done here.
-"""
+"""Where settings come from: environment, TOML file, secret files."""
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from producer.config.kinds import GROUP_NAME
-from producer.config.reference import PREFIX, Setting, settings
-from producer.config.sections import Settings
-from producer.errors import SettingsError
-
-HINT: Final = "`vtj-producer config` shows every setting, with its origin and meaning."
+from producer.config.reference import PREFIX, Setting
 
 # Kubernetes describes each service of the namespace in such variables; one named vtj-producer must not stop a start.
 SERVICE_LINK: Final = re.compile(
@@ -29,75 +18,22 @@ SERVICE_LINK: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """settings: checked, each by itself and with the others. origins: dotted name → where its value came from."""
-
-    settings: Settings
-    origins: Mapping[str, str]
-
-    def require(self, *names: str) -> None:
-        """Raises SettingsError for those of the named settings (dotted) that are unset."""
-        known = {setting.name: setting for setting in settings()}
-        unset = [known[name] for name in names if self.value(name) is None]
-        if unset:
-            raise SettingsError(
-                "\n".join(f"{one.env} must be set, for example {one.env}={one.example}" for one in unset), hint=HINT
-            )
-
-    def value(self, name: str) -> Any:
-        """By dotted name."""
-        value: Any = self.settings
-        for part in name.split("."):
-            value = getattr(value, part)
-        return value
-
-
-@dataclass(frozen=True)
-class _Given:
+class Given:
     value: Any = field(repr=False)  # perhaps a secret
     origin: str
 
-
-def load(config_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
-    """Reads all sources. Raises SettingsError with one sentence for each setting that is wrong."""
-    known = {setting.name: setting for setting in settings()}
-    problems: list[str] = []
-    given: dict[str, _Given] = {}
-    if config_file is not None:
-        given |= _from_file(config_file, known, problems)
-    given |= _from_environment(os.environ if environ is None else environ, known, problems)
-    _read_secret_files(given, known, problems)
-    _read_permit(given, config_file, problems)
-    _stop_at(problems)
-
-    tree: dict[str, Any] = {}
-    for name, one in given.items():
-        *sections, key = name.split(".")
-        branch = tree
-        for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[key] = one.value
-    try:
-        checked = Settings.model_validate(tree)
-    except ValidationError as error:
-        # Nothing of the error itself is kept, nor chained: it holds the input.
-        problems = [_sentence(one["loc"], one["msg"], given, known) for one in error.errors(include_url=False)]
-    _stop_at(problems)
-    return Loaded(checked, {name: given[name].origin if name in given else "default" for name in known})
+    @property
+    def source(self) -> str:
+        """The origin, in a sentence that names the setting already."""
+        return "the environment" if self.origin.startswith("environment ") else self.origin
 
 
-def _stop_at(problems: list[str]) -> None:
-    if problems:
-        raise SettingsError("\n".join(problems), hint=f"That mended, {HINT}")  # until then it says the same
-
-
-def _from_file(path: Path, known: Mapping[str, Setting], problems: list[str]) -> dict[str, _Given]:
+def toml(path: Path, problems: list[str]) -> dict[str, Any]:
+    """{} when it is none."""
     import tomllib  # only who has a file pays for it
 
-    origin = f"file {path}"
-    tree: dict[str, Any] = {}
     try:
-        tree = tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         problems.append(f"The settings file {path} cannot be read: {error.strerror}.")
     except UnicodeDecodeError:
@@ -105,12 +41,21 @@ def _from_file(path: Path, known: Mapping[str, Setting], problems: list[str]) ->
     except tomllib.TOMLDecodeError as error:
         # Only the place: the text of the error may quote a secret.
         place = re.search(r"at line \d+, column \d+|at end of document", str(error))
-        problems.append(f"The settings file {path} is not TOML{f' ({place[0]})' if place else ''}.")
+        twice = str(error).startswith(("Cannot declare", "Cannot overwrite", "Duplicate"))
+        what = "says something twice" if twice else "is not TOML"
+        problems.append(f"The settings file {path} {what}{f' ({place[0]})' if place else ''}.")
+    return {}
+
+
+def from_file(
+    tree: Mapping[str, Any], path: Path | None, known: Mapping[str, Setting], problems: list[str]
+) -> dict[str, Given]:
+    sections = {name[:at] for name in known for at, letter in enumerate(name) if letter == "."}
 
     def leaves(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
         for key, value in table.items():
             name = above + key
-            if isinstance(value, dict) and any(other.startswith(f"{name}.") for other in known):
+            if isinstance(value, dict) and name not in known and (value or name in sections):
                 yield from leaves(value, f"{name}.")
             else:
                 yield name, value
@@ -118,17 +63,16 @@ def _from_file(path: Path, known: Mapping[str, Setting], problems: list[str]) ->
     given = {}
     for name, value in leaves(tree, ""):
         if name in known:
-            given[name] = _Given(value, origin)
-        elif any(other.startswith(f"{name}.") for other in known):
+            feed, _, _ = name.removeprefix("feeds.").partition(".")
+            given[name] = Given(value, f"file {path} [feeds.{feed}]" if name.startswith("feeds.") else f"file {path}")
+        elif name in sections:
             problems.append(f"{name} in {path} is a section, and needs settings of its own.")
         else:
             problems.append(f"{name} in {path} is no setting{_perhaps(name, known)}")
     return given
 
 
-def _from_environment(
-    environ: Mapping[str, str], known: Mapping[str, Setting], problems: list[str]
-) -> dict[str, _Given]:
+def from_environment(environ: Mapping[str, str], known: Mapping[str, Setting], problems: list[str]) -> dict[str, Given]:
     by_env = {setting.env: setting for setting in known.values()}
     given = {}
     for variable, text in environ.items():
@@ -147,13 +91,14 @@ def _from_environment(
             except ValueError:
                 value = None
             if not isinstance(value, dict):
-                problems.append(f"{variable} must be a JSON object, for example {variable}='{setting.example}'.")
+                told = f"{variable} (from the environment) must be a JSON object"
+                problems.append(f"{told}, for example {variable}='{setting.example}'.")
                 continue
-        given[setting.name] = _Given(value, f"environment {variable}")
+        given[setting.name] = Given(value, f"environment {variable}")
     return given
 
 
-def _read_secret_files(given: dict[str, _Given], known: Mapping[str, Setting], problems: list[str]) -> None:
+def read_secret_files(given: dict[str, Given], known: Mapping[str, Setting], problems: list[str]) -> None:
     """A setting `x` that has a sibling `x_file` may stand in the first line of that file."""
     for name in known:
         path = given.get(f"{name}_file")
@@ -168,22 +113,30 @@ def _read_secret_files(given: dict[str, _Given], known: Mapping[str, Setting], p
             continue
         if not isinstance(path.value, str):
             continue  # a type that the sections refuse in their own words
-        trouble = ""
         try:
-            lines = Path(path.value).read_bytes().decode("utf-8-sig").splitlines()
-            if lines and lines[0]:
-                given[name] = _Given(lines[0], f"secret file {path.value}")
-            else:
-                trouble = "has an empty first line"
-        except OSError as error:
-            trouble = f"cannot be read: {error.strerror}"
-        except ValueError:
-            trouble = "is not UTF-8"
-        if trouble:
-            problems.append(f"The file {path.value} that {file_variable} names {trouble}.")
+            given[name] = Given(first_line(Path(path.value)), f"secret file {path.value}")
+        except ValueError as trouble:
+            example = f"{file_variable}={known[f'{name}_file'].example}"
+            told = f"The file {path.value} that {file_variable} (from {path.source}) names {trouble}"
+            problems.append(f"{told}, for example {example}")
 
 
-def _read_permit(given: dict[str, _Given], config_file: Path | None, problems: list[str]) -> None:
+def first_line(path: Path) -> str:
+    """Of a secret file. Raises ValueError: what is wrong with it, as a sentence goes on."""
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError("is not UTF-8") from None
+    if not lines or not lines[0]:
+        raise ValueError("has an empty first line")
+    return lines[0]
+
+
+def read_permit(
+    given: dict[str, Given], known: Mapping[str, Setting], config_file: Path | None, problems: list[str]
+) -> None:
     """The permit may name a file of its groups instead of the groups."""
     setting = "permit.groups"
     name = given[setting].value if setting in given else None
@@ -199,34 +152,24 @@ def _read_permit(given: dict[str, _Given], config_file: Path | None, problems: l
     try:
         lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
         if names := [line for line in lines if line]:
-            given[setting] = _Given(names, f"permit file {path}")
+            given[setting] = Given(names, f"permit file {path}")
             return
     except OSError as error:
         trouble = f"cannot be read: {error.strerror}"
     except ValueError:
         trouble = "is not UTF-8"
     problems.append(
-        f"The permit file {path} {trouble}. VTJ_PERMIT__GROUPS (from {given[setting].origin}) is data groups in "
-        "capitals, separated by commas, or a file of them."
+        f"The permit file {path} {trouble}. {known[setting].env} (from {given[setting].source}) is data groups in "
+        f"capitals, separated by commas, or a file of them, for example {known[setting].env}={known[setting].example}"
     )
 
 
 def _perhaps(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
+    """The most alike that ends in the same, as a feed's settings do; else the most alike."""
+
+    def end(one: str) -> list[str]:
+        return re.split(r"\.|__", one.removeprefix(PREFIX))[-2:]
+
+    alike = [one for one in names if end(one) == end(name)]
+    close = difflib.get_close_matches(name, alike, n=1, cutoff=0) or difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else "."
-
-
-def _sentence(
-    loc: tuple[int | str, ...], message: str, given: Mapping[str, _Given], known: Mapping[str, Setting]
-) -> str:
-    path = [str(part) for part in loc]
-    name = next((".".join(path[:end]) for end in range(len(path), 0, -1) if ".".join(path[:end]) in known), None)
-    message = message.removeprefix("Value error, ")
-    if name is None:  # settings that do not fit together speak for themselves
-        return message
-    setting = known[name]
-    rule = re.sub("^Input should", "must", re.sub("^Input is not a valid path.*", "must be a path", message))
-    rule = rule.split(", unable to")[0]
-    origin = given[name].origin.replace(f"environment {setting.env}", "the environment")
-    quote = "'" if setting.is_table else ""
-    return f"{setting.env} (from {origin}) {rule}, for example {setting.env}={quote}{setting.example}{quote}"

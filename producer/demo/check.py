@@ -26,20 +26,22 @@ class Verdict:
 
 
 async def compare(
-    records: AsyncIterable[Record], log: Iterable[tuple[int, Any]], catalogue: Catalogue, prefix: str
+    records: AsyncIterable[Record], log: Iterable[tuple[int, Any]], catalogue: Catalogue, prefix: str, data_prefix: str
 ) -> Verdict:
-    """records: every committed one, of the cursor topic too. log: the sandbox's kirjausavain and change record."""
+    """records: every committed one, of the cursor topic too. log: the sandbox's kirjausavain and change record.
+
+    prefix, data_prefix: of all topics, and of those of events."""
     cursor, found = 0, Counter[str]()
     async for record in records:
         if record.topic == f"{prefix}.cursor":
             cursor = decode(record.value, record.topic).cursor
-        elif record.topic not in (f"{prefix}.ledger", identity_topic(prefix)):
+        elif record.topic not in (f"{prefix}.ledger", identity_topic(data_prefix)):
             found[record.topic] += 1
     committed = [change for key, change in log if key <= cursor]
     return Verdict(
         cursor,
         len(committed),
-        Counter(topic for change in committed for topic in _topics(change, catalogue, prefix)),
+        Counter(topic for change in committed for topic in _topics(change, catalogue, data_prefix)),
         found,
     )
 

@@ -35,7 +35,7 @@ class News(logging.Handler):
     warning until the next commit.
     """
 
-    def __init__(self, prefix: str, decoder: Decoder) -> None:
+    def __init__(self, prefix: str, decoder: Decoder, data_prefix: str) -> None:
         super().__init__(logging.WARNING)
         self.records = 0
         self.topics: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class News(logging.Handler):
         self.position: Position | None = None
         self.trouble = ""
         self._cursor, self._ledger = f"{prefix}.cursor", f"{prefix}.ledger"
-        self._identity = identity_topic(prefix)
+        self._identity = identity_topic(data_prefix)
         self._decoder = decoder
         self._arrivals: deque[float] = deque()
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
 
-from producer import app
-from producer.config import Feed, Kafka, Schedule, Settings, State, Topics, Upstream
+from producer.app.run import serve
+from producer.config import Feed, Kafka, Privacy, Schedule, Settings, State, Topics, Upstream
 from producer.demo.broker import broker as a_broker
 from producer.demo.check import compare
 from producer.demo.news import News
@@ -32,7 +32,7 @@ PER_DAY = 4 * 86_400.0  # and then four a second
 RETENTION = 86_400  # s: the topics stay behind on a broker that was given
 
 
-async def perform(bootstrap: str | None, *, once: bool) -> int:
+async def perform(bootstrap: str | None, privacy: Privacy, *, once: bool) -> int:
     """0 when topics and log agree at the end, else 1. bootstrap: of a Kafka to use; None starts one.
 
     once: ends when upstream says `ajanTasalla`, else at SIGINT or SIGTERM. Raises what ends the pipeline (a Stop).
@@ -49,16 +49,17 @@ async def perform(bootstrap: str | None, *, once: bool) -> int:
             topics=Topics(prefix=prefix, retention=RETENTION),
             feed=Feed(name="demo"),
             schedule=Schedule(interval=1),
+            privacy=privacy,
             state=State(enabled=False),
         )
         plans = topics.planned(settings, catalogue)
         async with administration(settings.kafka) as admin:
             await topics.apply(admin, plans, settings.topics.replication)
 
-        news = News(prefix, Decoder(catalogue))
+        news = News(prefix, Decoder(catalogue), settings.data_prefix)
         where = f"topics {prefix}.* on {broker.bootstrap}"
         await _until_over(
-            app.serve(settings, once=once),
+            serve(settings, once=once),
             news.follow(settings.kafka, plans),
             _screen(news, console, where, broker.note) if live else _lines(news, console, where, broker.note),
             broker.ended,
@@ -67,7 +68,7 @@ async def perform(bootstrap: str | None, *, once: bool) -> int:
         console.print("Reading the topics again …")
         async with reached(settings.kafka, "reading the topics again"):
             again = committed(settings.kafka, [plan.name for plan in plans], from_beginning=True, once=True)
-            verdict = await compare(again, sandbox.log(), catalogue, prefix)
+            verdict = await compare(again, sandbox.log(), catalogue, prefix, settings.data_prefix)
     console.print(summary(verdict))
     return 0 if verdict.agrees else 1
 

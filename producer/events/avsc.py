@@ -12,6 +12,7 @@ from producer.events.shapes import Schema
 THEMES: Final = ("henkilö", "kiellot", "osoitteet", "asuminen", "suhteet", "muut", "rakennus")
 CONFIDENCE: Final = ("confirmed", "partial", "inferred")
 PII: Final = ("identifying", "contact", "family", "special", "none")
+REVEALS: Final = "residence"
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -54,6 +55,8 @@ def _record_faults(schema: Schema) -> Iterator[tuple[str, str]]:
     for member, words in (("theme", THEMES), ("confidence", CONFIDENCE)):
         if schema.get(member) not in words:
             yield f"{member} is {schema.get(member)!r}", f"Choose one of {', '.join(words)}."
+    if schema.get("reveals", REVEALS) != REVEALS:
+        yield f"reveals is {schema['reveals']!r}", f"Write {REVEALS}, or leave it out."
     if not isinstance(schema.get("source"), str):
         yield "source is missing", "Say where the facts are from."
     if not bilingual(schema.get("doc")):

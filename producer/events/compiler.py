@@ -26,6 +26,8 @@ overlooked. An explicit null counts as overlooked; `fit` takes it away. Pieces a
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from types import CodeType
 from typing import Any
 
 from producer.events import wire
@@ -73,7 +75,7 @@ class Compiler:
     def _define(self, name: str, source: list[str]) -> Encoder:
         text = "\n ".join(source)
         made: dict[str, Encoder] = {}
-        exec(compile(text, f"<{name}>", "exec"), self._scope, made)  # noqa: S102 - made of our own schemas
+        exec(_compiled(name, text), self._scope, made)  # noqa: S102 - made of our own schemas
         return made[name]
 
     def _field(
@@ -133,3 +135,8 @@ class Compiler:
             name = f"many_{self._writer(shape.of)}"
             self._scope.setdefault(name, wire.many(self._scope[self._writer(shape.of)]))
         return name
+
+
+@cache  # the converters of changes and of states are made of the same sources
+def _compiled(name: str, text: str) -> CodeType:
+    return compile(text, f"<{name}>", "exec")

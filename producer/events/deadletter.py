@@ -8,7 +8,8 @@ from fastavro import schemaless_reader
 
 from producer.events.compiler import Compiler
 from producer.events.framing import Framing
-from producer.events.groups import Catalogue
+from producer.events.groups import Catalogue, restricted_topic
+from producer.events.identity import Hasher
 from producer.events.spell import raw
 from producer.model import EncodedEvent, EncodedPage, Header, Page
 
@@ -17,6 +18,7 @@ REASONS: Final = {
     "no-identity-code": "henkilotunnus is missing or cannot be a key, and no rakennustunnus stands instead",
     "no-groups": "tietoryhmat is no list, or holds no JSON object",
     "group-not-object": "an element of tietoryhmat is no JSON object",
+    "poison": "the change record could not be encoded, for no reason foreseen, and was passed over by hand",
     "oversized": "the Kafka record is larger than the topic takes",
 }
 
@@ -26,46 +28,84 @@ def dead_letter_topic(prefix: str) -> str:
 
 
 class DeadLetters:
-    """Makes dead letters of one feed. Their headers are an event's, the id too, but for the type."""
+    """Makes dead letters of one feed. Their headers are an event's, the id too, but for the type.
+
+    hasher: makes the digests.
+    """
 
     ce_type: Final[Header] = ("ce_type", b"fi.vtj.dead-letter")
 
-    def __init__(self, catalogue: Catalogue, framing: Framing, *, prefix: str, feed: str) -> None:
+    def __init__(
+        self, catalogue: Catalogue, framing: Framing, *, prefix: str, feed: str, hasher: Hasher = sha256
+    ) -> None:
         self.topic = dead_letter_topic(prefix)
+        self._restricted = restricted_topic(self.topic)
         self._feed = feed
+        self._hasher = hasher
         self._schema = catalogue.dead_letter
         self._prefix = framing.prefix(catalogue.dead_letter)
         self._encode = Compiler().record(catalogue.dead_letter_shape)
 
     def letter(
-        self, page: Page, position: int, reason: str, content: Any, key: bytes | None, headers: list[Header]
+        self,
+        page: Page,
+        position: int,
+        reason: str,
+        content: Any,
+        key: bytes | None,
+        headers: list[Header],
+        *,
+        restricted: bool = False,
     ) -> EncodedEvent:
-        """content: the raw record, or the raw element of tietoryhmat."""
+        """content: the raw record, or the raw element of tietoryhmat. restricted: for the topic of that name."""
         text = raw(content)
         whole = text.encode()
         return self._make(
-            page, position, reason, key, headers, raw=text, size=len(whole), digest=sha256(whole).hexdigest(), cut=False
+            self._restricted if restricted else self.topic,
+            page,
+            position,
+            reason,
+            key,
+            headers,
+            raw=text,
+            size=len(whole),
+            digest=self._hasher(whole).hexdigest(),
+            cut=False,
         )
 
-    def oversized(self, page: EncodedPage, event: EncodedEvent, limit: int) -> EncodedEvent:
+    def oversized(
+        self, page: EncodedPage, event: EncodedEvent, limit: int, *, restricted: bool = False
+    ) -> EncodedEvent:
         """The letter that stands in for a Kafka record whose value is larger than `limit` bytes.
 
         An event's content is left out: it is upstream's, and the letter says where. Of a dead letter the beginning is
-        kept. Key, id and position stay, so the page's digest does.
+        kept. Key, id and position stay, so the ledger's digests do. restricted: for the topic of that name.
         """
         headers = [self.ce_type if name == "ce_type" else (name, value) for name, value in event.headers]
         raw, reason = None, "oversized"
-        size, digest = len(event.value), sha256(event.value).hexdigest()
-        if event.topic == self.topic:
+        size, digest = len(event.value), self._hasher(event.value).hexdigest()
+        if event.topic in (self.topic, self._restricted):
             letter: Any = schemaless_reader(BytesIO(event.value[len(self._prefix) :]), self._schema, None)
             reason, size, digest = letter["reason"], letter["rawSize"], letter["rawDigest"]
             whole = (letter["raw"] or "").encode()
             room = max(0, limit - (len(event.value) - len(whole)))
             raw = whole[:room].decode(errors="ignore")
-        return self._make(page, event.position, reason, event.key, headers, raw=raw, size=size, digest=digest, cut=True)
+        return self._make(
+            self._restricted if restricted else self.topic,
+            page,
+            event.position,
+            reason,
+            event.key,
+            headers,
+            raw=raw,
+            size=size,
+            digest=digest,
+            cut=True,
+        )
 
     def _make(
         self,
+        topic: str,
         page: Page | EncodedPage,
         position: int,
         reason: str,
@@ -93,4 +133,4 @@ class DeadLetters:
         if raw is not None:
             fields["raw"] = raw
         value = self._prefix + self._encode(fields).encode("latin-1")
-        return EncodedEvent(self.topic, key, value, headers, page.fetched_at, position)
+        return EncodedEvent(topic, key, value, headers, page.fetched_at, position)

@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import Any, Final
 
-from fastavro import parse_schema, schemaless_reader
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import SchemaParseException
 
 from producer.events.framing import SingleObject, schema_id
@@ -45,16 +45,28 @@ class Decoder:
 
     def decode(self, value: bytes) -> dict[str, Any]:
         """An event or dead letter with Python's dates, times and UUIDs. Raises LookupError for a foreign schema."""
+        schema, begin = self._schema(value)
+        return _read(value[begin:], schema)
+
+    def encode(self, event: dict[str, Any], like: bytes) -> bytes:
+        """The opposite: by the schema, and in the framing, of the value that the event was decoded from."""
+        schema, begin = self._schema(like)
+        body = BytesIO()
+        schemaless_writer(body, schema, event)
+        return like[:begin] + body.getvalue()
+
+    def _schema(self, value: bytes) -> tuple[Any, int]:
+        """And where the body begins."""
         number = schema_id(value)
         if number is not None:
             if reason := self._learnt.get(number, "VTJ_REGISTRY__URL names no registry that could tell it"):
                 raise LookupError(f"the value was written with schema {number} of a registry: {reason}")
-            return _read(value[5:], self._parsed[number])
+            return self._parsed[number], 5
         for prefix, schema in self._schemas.items():
             if value.startswith(prefix):
                 if prefix not in self._parsed:
                     self._parsed[prefix] = parse_schema(schema)
-                return _read(value[len(prefix) :], self._parsed[prefix])
+                return self._parsed[prefix], len(prefix)
         raise LookupError("the value was written with a schema that this version does not know")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from producer.errors import SettingsError
 from producer.events.compiler import Compiler, Encoder
 from producer.events.framing import Framing
-from producer.events.groups import Catalogue, Group, change_topic
+from producer.events.groups import Catalogue, Group, change_topic, restricted_topic
 from producer.events.shapes import Choice, Field, Record
 from producer.model import Header
 
@@ -25,12 +25,16 @@ Topic = Callable[[str, Group], str]  # prefix, group → its topic
 
 
 class Plan:
-    """What there is to know of a group before its first event."""
+    """What there is to know of a group before its first event.
 
-    __slots__ = ("ce_type", "encode", "prefix", "record", "topic")
+    restricted: the topic of what must not be in `topic`; None where nothing of the group must be kept out of it.
+    """
+
+    __slots__ = ("ce_type", "encode", "prefix", "record", "restricted", "topic")
 
     def __init__(self, group: Group, framing: Framing, topic: str, encode: Encoder) -> None:
         self.topic = topic
+        self.restricted = restricted_topic(topic) if group.residence or not group.tietoryhma else None
         self.prefix = framing.prefix(group.schema).decode("latin-1")
         self.record: Record = group.record
         self.encode = encode

@@ -32,6 +32,8 @@ _WORD: Final = re.compile(r"[^\W\d][\w-]*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUMBERED: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d{6})[\w-]+")  # no name: an identity code behind a letter
 _PLACE: Final = re.compile(r"\[\d+\]")
+_ITEM: Final = re.compile(rf"{IN_FORCE}\[(\d+)\]\.")
+_ABOVE, _PAGE = "../", "../../"
 
 Unmapped = dict[str, str]
 
@@ -92,6 +94,45 @@ def fit_group(record: Record, group: Mapping[str, Any], symbols: frozenset[str])
         in_force = None
         _keep(group, IN_FORCE, unmapped)
     return Fitted(name, change_type, data, in_force, withheld, unmapped)
+
+
+@dataclass(slots=True, repr=False)
+class Whole:
+    """A data group without a schema as upstream told it; above, page: members of its record, and of the page.
+
+    above is as it stands in `unmapped`.
+    """
+
+    group: dict[str, Any]
+    above: Unmapped
+    page: dict[str, Any]
+
+
+def whole(event: Mapping[str, Any]) -> Whole:
+    """The opposite of `fit_group`, of a decoded change event whose record has no field: all of it is in `unmapped`."""
+    typed: dict[str, Any] = {
+        TIETORYHMA: event["group"] or None,
+        CHANGE_TYPE: event["changeType"],  # an unknown word is overwritten by the true one
+        WITHHELD: event["withheldFields"],
+        IN_FORCE: event["inForce"] and [{} for _ in event["inForce"]],
+    }
+    group = {name: value for name, value in typed.items() if value is not None}
+    found = Whole(group, {}, {})
+    for path, text in event["unmapped"].items():
+        if path.startswith(_PAGE):
+            found.page[_name(path.removeprefix(_PAGE))] = json.loads(text)
+        elif path.startswith(_ABOVE):
+            found.above[path] = text
+        elif item := _ITEM.match(path):
+            group[IN_FORCE][int(item[1])][_name(path[item.end() :])] = json.loads(text)
+        else:
+            group[_name(path)] = json.loads(text)
+    return found
+
+
+def _name(spelled: str) -> str:
+    name: str = json.loads(spelled) if spelled.startswith('"') else spelled
+    return name
 
 
 def plain(in_force: Any, tietoryhma: str | None) -> Any:

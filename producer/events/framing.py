@@ -1,6 +1,7 @@
 """How a value says which schema it was written with."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, Protocol
 
 from fastavro.schema import fingerprint, to_parsing_canonical_form
@@ -20,7 +21,12 @@ class SingleObject:
     """Avro 1.12 single-object encoding: C3 01, then the schema's CRC-64-AVRO fingerprint, little-endian."""
 
     def prefix(self, schema: dict[str, Any]) -> bytes:
-        return b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+        return b"\xc3\x01" + _crc(to_parsing_canonical_form(schema))
+
+
+@cache  # changes, state and readers ask for the same schemas, and half a millisecond each
+def _crc(canonical: str) -> bytes:
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
 class Confluent:

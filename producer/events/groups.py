@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -33,6 +34,8 @@ GROUP: Final = "fi.vtj.group.Group"
 UNMAPPED: Final = "fi.vtj.group.Unmapped"
 DEAD_LETTER: Final = "fi.vtj.event.DeadLetter"
 IDENTITY: Final = "fi.vtj.event.Identity"
+RESTRICTED: Final = ".restricted"
+HETU: Final = "hetu"  # the code set of fields that hold identity codes
 
 _KEBAB: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _BASIS: Final = {
@@ -61,6 +64,11 @@ class Group:
         return own
 
     @property
+    def residence(self) -> bool:
+        """Whether it says where somebody lives, or lived: turvakielto withholds fields of it, or it `reveals` that."""
+        return "reveals" in self.own or any(field.get("restricted") for field in self.own["fields"])
+
+    @property
     def record(self) -> Record:
         """The shape of the group's own fields: that of `data`."""
         shape = self.envelope.fields["data"].shape
@@ -76,12 +84,18 @@ class Catalogue:
     dead_letter_shape: Record
     identity: Schema
     identity_shape: Record
+    code_fields: frozenset[str] = frozenset()  # names of upstream's fields that hold identity codes
     outside: frozenset[str] = frozenset()  # groups with a schema that the data permit does not cover
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> Self:
-        """Read the schemas of the installed package, or of `folder`. Raises SettingsError, which names the file."""
-        catalogue = cls.read(folder or schemas("avro"), stop)
+    def load(cls, folder: Path | None = None) -> "Catalogue":
+        """The schemas of the installed package, read once, or those of `folder`, read now.
+
+        Raises SettingsError, which names the file.
+        """
+        if folder is None:
+            return _installed()
+        catalogue = cls.read(folder, stop)
         assert catalogue is not None
         return catalogue
 
@@ -138,6 +152,12 @@ class Catalogue:
             dead_letter_shape=record_shape(DEAD_LETTER, named),
             identity=_compose(IDENTITY, named, set()),
             identity_shape=record_shape(IDENTITY, named),
+            code_fields=frozenset(
+                one["name"]
+                for name in named.keys() - _BASIS.keys()  # those are ours, not upstream's
+                for one in named[name]["fields"]
+                if one.get("codeset") == HETU
+            ),
         )
 
     def within(self, permit: Collection[str] | None) -> Self:
@@ -163,12 +183,22 @@ class Catalogue:
         return [state_topic(prefix, group) for group in self.groups.values()]
 
 
+@cache
+def _installed() -> Catalogue:
+    return Catalogue.load(schemas("avro"))
+
+
 def change_topic(prefix: str, group: Group) -> str:
     return f"{prefix}.change.{group.suffix}"
 
 
 def state_topic(prefix: str, group: Group) -> str:
     return f"{prefix}.state.{group.suffix}" if group.tietoryhma else change_topic(prefix, group)
+
+
+def restricted_topic(topic: str) -> str:
+    """Where what must not be in a topic goes, of persons under turvakielto."""
+    return topic + RESTRICTED
 
 
 def _perhaps(name: str, names: Collection[str]) -> str:

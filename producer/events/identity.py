@@ -4,9 +4,10 @@ UUID version 8 (RFC 9562: "custom"), as text. 120 bits are the hash's; the two t
 """
 
 import re
+from collections.abc import Callable
 from hashlib import sha256, shake_128
 from struct import Struct
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard
 
 from producer.events.spell import canonical
 
@@ -20,9 +21,16 @@ _DIGITS: Final = Struct("8s4s3s3s12s")  # the hexadecimal digits of a UUID that 
 _UUID8: Final = b"%b-%b-8%b-8%b-%b"
 
 
-def record_id(record: Any) -> str:
+class Digest(Protocol):
+    def hexdigest(self) -> str: ...
+
+
+Hasher = Callable[[bytes], Digest]  # SHA-256, or what stands in for it
+
+
+def record_id(record: Any, hasher: Hasher = sha256) -> str:
     """SHA-256 of the canonical JSON (sorted keys, UTF-8) of a raw change record."""
-    digits = sha256(canonical(record)).hexdigest().encode()
+    digits = hasher(canonical(record)).hexdigest().encode()
     return (_UUID8 % _DIGITS.unpack_from(digits)).decode()
 
 

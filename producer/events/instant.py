@@ -1,8 +1,11 @@
-"""`muutospv`: when upstream registered a change."""
+"""Upstream's time: `muutospv`, when it registered a change, and its days, which are Finland's."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+HELSINKI: Final = ZoneInfo("Europe/Helsinki")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -26,3 +29,7 @@ def milliseconds(value: Any) -> int | None:
     except ValueError:
         return None
     return instant if _FIRST <= instant <= _LAST else None
+
+
+def today() -> date:
+    return datetime.now(HELSINKI).date()

@@ -34,24 +34,28 @@ def _one(entries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Blanks:
-    """What takes the place of state that is not valid any more: a tombstone, or the marker of what is withheld."""
+    """What takes the place of state that is not valid any more: a tombstone, or the marker of what is withheld.
 
-    def __init__(self, catalogue: Catalogue, topics: Iterable[str]) -> None:
-        self._topics = dict(zip(catalogue.groups, topics, strict=True))
-        self._restricted = {
-            name: fields
-            for name, group in catalogue.groups.items()
-            if (fields := [field["name"] for field in group.own["fields"] if field.get("restricted")])
-        }
+    topics: of the state, with the restricted ones if there are any. residence: withhold also what upstream does not,
+    but tells where somebody lived.
+    """
 
-    def tombstones(self, code: str, present: Collection[str], at: int) -> Iterator[EncodedEvent]:
-        """One for every group of the permit that is not present. at: ms."""
-        key = code.encode()
-        for name, topic in self._topics.items():
-            if name not in present:
-                yield EncodedEvent(topic, key, b"", [], at, 0)
+    def __init__(self, catalogue: Catalogue, topics: Iterable[str], *, residence: bool = False) -> None:
+        self._topics = [*topics]
+        self._withheld = {}
+        for name, group in catalogue.groups.items():
+            fields = group.own["fields"]
+            withheld = [field["name"] for field in fields if field.get("restricted") or (residence and group.residence)]
+            if withheld or (residence and group.residence):
+                self._withheld[name] = withheld
+
+    def tombstones(self, key: str, present: Collection[str], at: int) -> Iterator[EncodedEvent]:
+        """One for every topic in which nothing is present. at: ms."""
+        for topic in self._topics:
+            if topic not in present:
+                yield EncodedEvent(topic, key.encode(), b"", [], at, 0)
 
     def withheld(self, code: str) -> dict[str, Any]:
         """The record of a person whose protected groups are all withheld; upstream too tells of all of them."""
-        groups = [{TIETORYHMA: name, WITHHELD: fields} for name, fields in self._restricted.items()]
+        groups = [{TIETORYHMA: name, WITHHELD: fields} for name, fields in self._withheld.items()]
         return {PERSON: code, GROUPS: groups}

@@ -1,7 +1,9 @@
 """From encoded events to delivered batches: the hot half of a commit."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -11,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 from producer.errors import Doubt
 from producer.kafka.connection import deadline
 from producer.kafka.names import java_hash
+from producer.kafka.topics import refuse_count
 from producer.model import EncodedEvent
 
 # Record and batch framing, and what zstd may add to bytes that it cannot shrink.
@@ -25,8 +28,10 @@ Oversized = Callable[[EncodedEvent, int], EncodedEvent]  # (record, limit in byt
 class Batches:
     """The records of one open transaction, sent as batches of our own making.
 
+    Raises TopicsDiffer when somebody has changed the partition count of a topic: keys would move.
+
     `create_batch` and `send_batch`, because `send()` costs ten times as much per record and writes keys and values
-    to DEBUG logs. After `delivered`, `offsets` holds [first offset, last offset, count] per topic partition.
+    to DEBUG logs. After `delivered`, `offsets` tells of each topic partition what the ledger tells.
     """
 
     def __init__(
@@ -36,7 +41,8 @@ class Batches:
         limits: Mapping[str, int],
         timeout: float,
     ) -> None:
-        self.offsets: dict[Slot, list[int]] = {}
+        self._spans: dict[Slot, list[int]] = {}  # first offset, last offset, count
+        self._digests: dict[Slot, Any] = {}
         self.oversize = 0
         self.waiting = 0  # events appended and not yet delivered
         self._producer = producer
@@ -44,7 +50,7 @@ class Batches:
         self._limits = limits
         self._smallest = min(limits.values()) - OVERHEAD
         self._timeout = timeout
-        self._filling: dict[Slot, BatchBuilder] = {}
+        self._filling: dict[Slot, tuple[BatchBuilder, list[bytes]]] = {}  # and the ids in it
         self._sent: list[tuple[Slot, int, asyncio.Future[RecordMetadata]]] = []
 
     async def add(self, events: Iterable[EncodedEvent], oversized: Oversized) -> None:
@@ -58,13 +64,13 @@ class Batches:
                 key = event.key
                 spread = java_hash(key) if key is not None else 0
             slot = (event.topic, spread % partitions[event.topic])
-            batch = filling.get(slot)
-            if batch is None:
-                batch = filling[slot] = create()
+            batch, ids = filling.get(slot) or filling.setdefault(slot, (create(), []))
             if _append(batch, event) is None:
-                await self._send(slot, batch)
-                batch = filling[slot] = create()
+                await self._send(slot)
+                batch, ids = filling[slot] = create(), []
                 _append(batch, event)  # the first record of a batch is always taken
+            if event.value and event.headers:  # tombstones have no id, nor has the watchlist
+                ids.append(event.headers[0][1])
             if not count % SLICE:
                 await asyncio.sleep(0)
             self.waiting += 1
@@ -75,9 +81,8 @@ class Batches:
         Every future must be looked at: aiokafka's commit does not notice a batch that the broker refused, and would
         move the cursor past lost events.
         """
-        for slot, batch in self._filling.items():
-            await self._send(slot, batch)
-        self._filling.clear()
+        for slot in [*self._filling]:
+            await self._send(slot)
         sent, self._sent = self._sent, []
         async with deadline(self._timeout, "delivery of the events"):
             results = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
@@ -87,13 +92,21 @@ class Batches:
             if first < 0:
                 # A repeated sequence number: the batch stands at Kafka, at offsets that nobody can tell.
                 raise Doubt("the broker did not say where a batch stands")
-            span = self.offsets.setdefault(slot, [first, first, 0])
+            span = self._spans.setdefault(slot, [first, first, 0])
             span[1] = first + count - 1
             span[2] += count
         self.waiting = 0
 
-    async def _send(self, slot: Slot, batch: BatchBuilder) -> None:
+    @property
+    def offsets(self) -> dict[Slot, list[int | str]]:
+        """(topic, partition) → first offset, last offset, count, SHA-256 (hex) over the ids in the order of offsets."""
+        return {slot: [*span, self._digests[slot].hexdigest()] for slot, span in self._spans.items()}
+
+    async def _send(self, slot: Slot) -> None:
+        batch, ids = self._filling.pop(slot)
+        self._digests.setdefault(slot, hashlib.sha256()).update(b"".join(ids))
         async with deadline(self._timeout, "sending a batch"):
+            refuse_count(slot[0], len(await self._producer.partitions_for(slot[0])), self._partitions[slot[0]])
             future = await self._producer.send_batch(batch, slot[0], partition=slot[1])
         self._sent.append((slot, batch.record_count(), future))
 

@@ -2,28 +2,114 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
+from ssl import SSLContext
 from typing import Any
 from weakref import WeakSet
 
+import aiokafka.client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    CorruptRecordException,
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
+    InvalidTimestampError,
     InvalidTransactionTimeout,
+    KafkaConnectionError,
     KafkaError,
+    KafkaStorageError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
     ProducerFenced,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 
 from producer.config import Kafka
-from producer.errors import Doubt, KafkaGone, KafkaRefused, ProducerError, SettingsError, StepDown
+from producer.errors import Doubt, KafkaGone, KafkaRefused, ProducerError, Rejected, SettingsError, StepDown, Stop
+from producer.kafka import login
+
+log = logging.getLogger("vtj.kafka")
+
+GRACE = 5.0  # (s) beyond what the broker takes at most
+LONG = 5.0  # (s) of waiting for Kafka, before we say so
+
+CONNECT_SHARE = 0.15  # of a request's time, for a connection
+
+
+class NotLetIn(Doubt):
+    """A broker refused us, or we it; `stop` says why. A command ends with that. The service tries again: the account or
+    the certificate may just be being renewed.
+    """
+
+    def __init__(self, what: str, stop: Stop) -> None:
+        super().__init__(f"{what}: {stop} {stop.hint}")
+        self.stop = stop
+
+
+# The last refusal that a connection has met within the innermost deadline: aiokafka tells only that it has no broker.
+_met: ContextVar[list[Stop] | None] = ContextVar("_met", default=None)
+
+
+async def _connected(
+    host: str,
+    port: int,
+    *,
+    request_timeout_ms: int,
+    ssl_context: Callable[[], SSLContext] | None,
+    sasl_plain_password: Callable[[], str] | None,
+    **options: Any,
+) -> AIOKafkaConnection:
+    """A connection to a broker that answers, with the credentials of this moment.
+
+    Raises KafkaConnectionError and TimeoutError; then aiokafka tries the next broker. By itself it waits for one that
+    takes the connection and says nothing as long as for any request, which is longer than our deadlines: one frozen
+    broker of three, and hardly a shard could be opened.
+    """
+    try:
+        made = AIOKafkaConnection(
+            host,
+            port,
+            request_timeout_ms=request_timeout_ms,
+            ssl_context=ssl_context and ssl_context(),
+            sasl_plain_password=sasl_plain_password and sasl_plain_password(),
+            **options,
+        )
+        async with asyncio.timeout(request_timeout_ms / 1000 * CONNECT_SHARE):
+            await made.connect()
+        return made
+    except (Stop, KafkaError, OSError) as error:
+        stop = login.refused(error, f"{host}:{port}")
+        if stop is None:
+            raise
+        if (met := _met.get()) is not None:
+            met[:] = [stop]
+    raise KafkaConnectionError(f"{stop} {stop.hint}")  # aiokafka logs it, and tries again while nothing else ends it
+
+
+aiokafka.client.create_conn = _connected
+
+# By itself aiokafka sends again until our deadline, and nobody hears what the matter is.
+KafkaStorageError.retriable = False
+
+REJECTIONS = (
+    CorruptRecordException,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
+
+# Where no log is set up, which is every command but the service, what went wrong is told once: by us.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 REFUSALS = (
     ClusterAuthorizationFailedError,
@@ -46,6 +132,7 @@ def connection(settings: Kafka, client_id: str) -> dict[str, Any]:
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": client_id,
         "request_timeout_ms": int(settings.commit_timeout * 1000) + 10_000,
+        **login.arguments(settings),
     }
 
 
@@ -55,12 +142,22 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
 
     aiokafka's send futures, commit and stop wait without limit while a broker is down; its own time-outs do not
     bound them. Raises StepDown when another producer took the transactional id, KafkaRefused when an ACL is
-    missing, and Doubt for everything else: the broker may or may not have done what was asked.
+    missing, NotLetIn when no connection came about for that, and Doubt for everything else: the broker may or may not
+    have done what was asked. Says when it takes long, since nobody else does before the end.
     """
+    met: list[Stop] = []
+    outer = _met.get()
+    _met.set(met)
+    telling = None
+    if seconds is not None and seconds > LONG:
+        words = "%s: not done after %g s, is Kafka slow or away? Giving up after %g s"
+        telling = asyncio.get_running_loop().call_later(LONG, log.warning, words, what, LONG, seconds)
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
+        if met:
+            raise NotLetIn(what, met[0]) from None
         raise Doubt(f"{what}: no end {'in time' if seconds is None else f'within {seconds:g} s'}") from None
     except (ProducerFenced, InvalidProducerEpoch):
         raise StepDown(f"{what}: another instance took over, or the broker ended the transaction") from None
@@ -74,9 +171,19 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
             f"{what}: the broker does not grant so long a transaction timeout",
             hint="Lower VTJ_KAFKA__TRANSACTION_TIMEOUT, or raise the broker's transaction.max.timeout.ms.",
         ) from None
+    except KafkaStorageError:
+        raise Doubt(f"{what}: KafkaStorageError, a broker cannot write (is its disk full, or broken?)") from None
+    except REJECTIONS as error:
+        raise Rejected(f"{what}: {type(error).__name__}") from None
     except KafkaError as error:
+        if met:
+            raise NotLetIn(what, met[0]) from None
         # Only the class: the text of some errors repeats what was sent.
         raise Doubt(f"{what}: {type(error).__name__}") from None
+    finally:
+        if telling is not None:
+            telling.cancel()
+        _met.set(outer)
 
 
 STOP_TIMEOUT = 0.6  # (s); part of the 5 s from SIGTERM to the end
@@ -125,6 +232,8 @@ async def started(
 
     While a broker is away `stop()` hangs, and what a deadline leaves of it would poll and reconnect for ever, one more
     set of tasks and connections with every outage: so whatever task the client has begun ends here too.
+    Nobody needs to hear what it ends with: a batch that is to be sent again, when all have been failed meanwhile, makes
+    a KeyError of `stop()`.
     """
     begun = WeakSet[asyncio.Task[Any]]()
     try:
@@ -134,7 +243,7 @@ async def started(
         yield
     finally:
         try:
-            with _noted(begun), contextlib.suppress(ProducerError):
+            with _noted(begun), contextlib.suppress(Exception):
                 async with deadline(stop_timeout, "stopping a client"):
                     await client.stop()
         finally:
@@ -160,22 +269,45 @@ async def _cut(begun: WeakSet[asyncio.Task[Any]]) -> None:
 
 
 @asynccontextmanager
-async def reached(settings: Kafka, what: str) -> AsyncIterator[None]:
+async def reached(settings: Kafka, what: str, seconds: float | None = None) -> AsyncIterator[None]:
     """The same for commands and the start of the service: a Kafka that cannot be reached ends them with exit 8."""
     try:
-        async with deadline(settings.commit_timeout, what):
+        async with deadline(seconds or settings.commit_timeout, what):
             yield
+    except NotLetIn as refused:
+        raise refused.stop from None
     except Doubt as doubt:
         raise KafkaGone(
-            str(doubt), hint=f"Is Kafka up and reachable at {settings.bootstrap_servers} from here?"
+            str(doubt),
+            hint=f"Is Kafka up and reachable at {settings.bootstrap_servers} from here, and does it speak "
+            f"{settings.security_protocol} there (VTJ_KAFKA__SECURITY_PROTOCOL)?",
         ) from None
 
 
+def settled(settings: Kafka, what: str) -> AbstractAsyncContextManager[None]:
+    """`reached`, for reading to the end of what is committed.
+
+    Somebody who died may have left a transaction open there, which nobody but the broker ends.
+    """
+    return reached(settings, what, settings.transaction_timeout + GRACE)
+
+
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
+    """Asks any broker that answers, where it does not matter which: by itself aiokafka takes one that has just died."""
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        nodes = [node_id] if node_id is not None else [one.nodeId for one in self._client.cluster.brokers()]
+        for node_id in random.sample(nodes, len(nodes)):
+            if await self._client.ready(node_id):
+                break
+        return await super()._send_request(request, node_id)
+
+
 @asynccontextmanager
-async def administration(settings: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+async def administration(settings: Kafka) -> AsyncIterator[Admin]:
     """An admin client for commands, within their deadline."""
     async with reached(settings, "asking Kafka"):
-        admin = AIOKafkaAdminClient(**connection(settings, "vtj-producer"))
+        admin = Admin(**connection(settings, "vtj-producer"))
         try:
             await admin.start()
             yield admin

@@ -1,14 +1,18 @@
 """Where one bucket of a feed is kept, and under which names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka.partitioner import murmur2
 
 # The shards of a deployment are the partitions of the cursor topic. The count is part of where a bucket lives,
 # so it can never change; 12 divides well among 2, 3, 4 and 6 instances.
 SHARDS = 12
-# The bucket of the state topics: a line of its own, with a transactional id of its own.
-STATE = "state"
+# Buckets beside those of a feed's persons, each a line of its own with a transactional id of its own: that of the state
+# topics, that of what upstream is asked for again, that of what is copied to another topic, and that of dead letters.
+# What is told after all of those alone is news, to the state and to copies.
+STATE, BACKFILL, REPLAY, LETTERS = "state", "backfill", "replay", "letters"
+BESIDE = (STATE, BACKFILL, REPLAY, LETTERS)
+NO_NEWS = (STATE, BACKFILL, REPLAY)
 
 
 def java_hash(key: bytes) -> int:
@@ -18,11 +22,15 @@ def java_hash(key: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one bucket at Kafka. prefix: VTJ_TOPICS__PREFIX; feed: VTJ_FEED__NAME."""
+    """The names of one bucket at Kafka. prefix: VTJ_TOPICS__PREFIX; feed: VTJ_FEED__NAME.
+
+    keys: check value of the pseudonyms that stand for its persons (Pseudonyms.check); None: their codes do.
+    """
 
     prefix: str
     feed: str
     bucket: str
+    keys: str | None = None
 
     @property
     def key(self) -> bytes:
@@ -36,7 +44,16 @@ class Names:
 
     @property
     def transactional_id(self) -> str:
-        return f"{self.prefix}.{self.feed}.{STATE if self.bucket == STATE else self.shard}"
+        return f"{self.prefix}.{self.feed}.{self.shard_name}"
+
+    @property
+    def shard_name(self) -> str:
+        """What has transactions of its own: the shard by its number, or a bucket beside those of persons."""
+        return self.bucket if self.bucket in BESIDE else str(self.shard)
+
+    def beside(self, bucket: str, feed: str) -> bool:
+        """Whether that bucket has the same transactional id."""
+        return replace(self, feed=feed, bucket=bucket).transactional_id == self.transactional_id
 
     @property
     def group(self) -> str:

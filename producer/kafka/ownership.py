@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import for_code
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from producer.config import Kafka
-from producer.kafka.connection import connection, deadline, started
+from producer.kafka.connection import Admin, connection, deadline, started
+from producer.kafka.groups import described
+from producer.observe.pulse import pulse
 
 log = logging.getLogger("vtj.kafka")
 
@@ -49,6 +50,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     def _now(self, assigned: Iterable[TopicPartition]) -> None:
         self.shards = frozenset(partition.partition for partition in assigned)
         self.changed.set()
+        pulse().has(self.shards)
         log.info("shards: %s", ", ".join(map(str, sorted(self.shards))) or "none")
 
 
@@ -71,9 +73,12 @@ async def membership(
         member = Membership(release, consumer.pause)
         consumer.subscribe([topic], listener=member)
         member.fetching = asyncio.create_task(_keep_fetching(consumer))
+        # aiokafka forgets the coordinator as soon as it leaves a heartbeat without an answer.
+        pulse().answers = lambda: consumer._coordinator.coordinator_id is not None
         try:
             yield member
         finally:
+            pulse().answers = lambda: False
             member.fetching.cancel()
             await asyncio.wait([member.fetching])
 
@@ -88,16 +93,30 @@ async def _keep_fetching(consumer: AIOKafkaConsumer) -> None:
             await consumer.getmany(timeout_ms=60_000)
 
 
-async def members(settings: Kafka, instance: str, group: str) -> int:
-    """How many members the group has now. Raises Doubt when Kafka does not answer."""
+async def owners(settings: Kafka, instance: str, group: str) -> dict[str, list[int]]:
+    """Each member of the group now, by its client id, and the shards that it has. Raises Doubt."""
     async with deadline(settings.commit_timeout, "asking for the members of the consumer group"):
-        admin = AIOKafkaAdminClient(**connection(settings, instance))
+        admin = Admin(**connection(settings, instance))
         try:
             await admin.start()
-            (answer,) = await admin.describe_consumer_groups([group])
-            ((code, _, _, _, _, members, *_),) = answer.groups
-            if code:  # a coordinator that is still loading knows of no members yet
-                raise for_code(code)
-            return len(members)
+            _, members = await described(admin, group)
+            return {client: _shards(assignment) for _, client, _, _, assignment, *_ in members}
         finally:
             await admin.close()
+
+
+def by_shard(found: Mapping[str, Iterable[int]]) -> dict[int, str]:
+    """Shard → who has it, of what `owners` found."""
+    return {shard: instance for instance, shards in found.items() for shard in shards}
+
+
+def _shards(assignment: bytes) -> list[int]:
+    """Of a member that is still joining there is none."""
+    if not assignment:
+        return []
+    return sorted(at for _, those in ConsumerProtocolMemberAssignment.decode(assignment).assignment for at in those)
+
+
+async def members(settings: Kafka, instance: str, group: str) -> int:
+    """How many members the group has now. Raises Doubt when Kafka does not answer."""
+    return len(await owners(settings, instance, group))

@@ -1,7 +1,7 @@
 """Reading topics back, for people and for checks: committed records only, outside any consumer group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -34,6 +34,58 @@ async def reader(settings: Kafka, client_id: str, isolation: str = "read_committ
             await asyncio.sleep(0)
 
 
+async def ends(settings: Kafka, client_id: str, here: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition ends, open transactions included.
+
+    To read_committed the end is the last stable offset: it may lie before a commit whose markers are on their way, and
+    before what another's open transaction holds back.
+    """
+    async with reader(settings, client_id, "read_uncommitted") as whole:
+        await whole._client.set_topics({one.topic for one in here})  # else it asks for one after the other
+        found: dict[TopicPartition, int] = await whole.end_offsets(here)
+    return found
+
+
+async def by_time(
+    consumer: AIOKafkaConsumer, time_ms: int, ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Where the records of a time begin in each of these partitions; its end where there are none so late."""
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, max(0, time_ms)))
+    return {one: found[one].offset if found.get(one) else end for one, end in ends.items()}
+
+
+async def until(
+    consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
+    """The records of the assigned partitions until the consumer's *position* reaches the wanted offset in each.
+
+    The tail may be commit markers and aborted data, for which no record ever arrives.
+    """
+    while [one for one, end in wanted.items() if end and await consumer.position(one) < end]:
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            for record in records:
+                yield record
+
+
+async def latest(
+    settings: Kafka, client_id: str, here: Sequence[TopicPartition], isolation: str = "read_committed"
+) -> dict[bytes, ConsumerRecord[bytes | None, bytes]]:
+    """The last committed record under each key, of a compacted topic; a tombstone leaves nothing.
+
+    Waits for every transaction that is open there, unless isolation is read_uncommitted: bound it with a deadline.
+    """
+    found: dict[bytes, ConsumerRecord[bytes | None, bytes]] = {}
+    wanted = await ends(settings, client_id, here)
+    async with reader(settings, client_id, isolation) as consumer:
+        consumer.assign(here)
+        async for record in until(consumer, wanted):
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found[record.key] = record
+    return found
+
+
 async def committed(
     settings: Kafka, topics: Sequence[str], *, from_beginning: bool, once: bool
 ) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
@@ -46,20 +98,18 @@ async def committed(
     async with AsyncExitStack() as open_until_the_end:
         async with reached(settings, "finding the partitions"):
             consumer = await open_until_the_end.enter_async_context(reader(settings, "vtj-producer"))
-            here = await _partitions(consumer, topics)
+            here = await partitions(consumer, topics)
             consumer.assign(here)
-            async with reader(settings, "vtj-producer", "read_uncommitted") as whole:
-                await whole._client.set_topics(topics)  # else it asks for one after the other
-                ends = await whole.end_offsets(here)
+            wanted = await ends(settings, "vtj-producer", here)
             if not from_beginning:
                 await consumer.seek_to_end(*here)
-        left = {partition for partition in here if ends[partition]}
-        while left or not once:
+        if once:
+            async for record in until(consumer, wanted):
+                yield record
+        while not once:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     yield record
-            if once:
-                left = {partition for partition in left if await consumer.position(partition) < ends[partition]}
 
 
 async def without_records(settings: Kafka, topics: Sequence[str]) -> list[str]:
@@ -71,21 +121,21 @@ async def without_records(settings: Kafka, topics: Sequence[str]) -> list[str]:
     if not topics:
         return silent
     async with reached(settings, "looking for events"), reader(settings, "vtj-producer") as consumer:
-        here = await _partitions(consumer, topics)
+        here = await partitions(consumer, topics)
         consumer.assign(here)
-        ends = await consumer.end_offsets(here)
-        left = {partition for partition in here if ends[partition]}
+        stable = await consumer.end_offsets(here)
+        left = {partition for partition in here if stable[partition]}
         while left:
             for partition, records in (await consumer.getmany(timeout_ms=100, max_records=len(here))).items():
                 if records and partition.topic in silent:
                     silent.remove(partition.topic)
-            done = {one for one in left if one.topic not in silent or await consumer.position(one) >= ends[one]}
+            done = {one for one in left if one.topic not in silent or await consumer.position(one) >= stable[one]}
             consumer.pause(*done)
             left -= done
     return silent
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+async def partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
     """Every partition of these topics; waits for those that are quite new."""
     # Of a topic list at once, as `subscribe` would ask; partitions_for_topic alone knows only what was asked.
     await consumer._client.set_topics(topics)

@@ -1,4 +1,4 @@
-"""What the bucket's last transaction may have left behind in the partitions: completed, or ended, before we go on."""
+"""What the shard's last transaction may have left behind in the partitions: completed, or ended, before we go on."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,15 +9,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from producer.config import Kafka
 from producer.kafka import ledger
 from producer.kafka.names import Names
-from producer.kafka.reader import reader
+from producer.kafka.reader import latest, reader, until
 
 TAIL = 64  # records of a topic's end to look for the bucket's last one, at first
+
+# What the entry and the cursor record of one transaction have in common; a cursor alone can stay where it was.
+SAME = ("bucket", "cursor", "committedAt", "instance")
 
 Spans = dict[TopicPartition, tuple[int, int]]  # first and last offset of what a transaction wrote there
 
 
 async def complete(producer: AIOKafkaProducer, settings: Kafka, names: Names, *, certain: bool) -> None:
-    """Commits the rest of the bucket's last transaction where the broker has committed a part of it.
+    """Commits the rest of the shard's last transaction where the broker has committed a part of it.
 
     A commit is one record in the log of the transaction's coordinator, and then a marker in every partition. A
     coordinator that is loaded again in between writes the markers that are missing, but passes over partitions that
@@ -49,6 +52,16 @@ async def seal(producer: AIOKafkaProducer, names: Names, data_topics: Mapping[st
     await producer.abort_transaction()
 
 
+async def last_entry(settings: Kafka, client_id: str, names: Names) -> tuple[int, str] | None:
+    """Cursor and digest of a bucket's last committed entry. Reads the whole partition of the ledger."""
+    here = [_of(names.ledger_topic, names)]
+    if names.key not in await latest(settings, client_id, here, "read_uncommitted"):
+        return None  # a new bucket, as a rule: it waits for no transaction that is open there
+    found = (await latest(settings, client_id, here)).get(names.key)
+    told = _ours(found.value) if found else None
+    return (told["cursor"], ledger.digest(found.value)) if found and told else None
+
+
 def _add(producer: AIOKafkaProducer, partitions: Iterable[TopicPartition]) -> None:
     for partition in partitions:
         producer._txn_manager.maybe_add_partition_to_txn(partition)
@@ -59,7 +72,7 @@ def _of(topic: str, names: Names) -> TopicPartition:
 
 
 async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: bool) -> list[TopicPartition]:
-    """The partitions in which the last transaction of the bucket is undecided, although it is committed."""
+    """The partitions in which the last transaction of the shard is undecided, although it is committed."""
     async with reader(settings, client_id, "read_uncommitted") as everything:
         written = await _last_transaction(everything, names)
     if not written:
@@ -76,7 +89,7 @@ async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: boo
 
 async def _last_transaction(consumer: AIOKafkaConsumer, names: Names) -> Spans:
     """Where the last one stands that got as far as its ledger entry, which is written after all events."""
-    entry = await _last(consumer, _of(names.ledger_topic, names), names.key)
+    entry = await _last(consumer, _of(names.ledger_topic, names), names)
     if entry is None:
         return {}
     at, told = entry
@@ -86,14 +99,16 @@ async def _last_transaction(consumer: AIOKafkaConsumer, names: Names) -> Spans:
         for partition, span in spans.items()
     }
     written[_of(names.ledger_topic, names)] = at, at
-    position = await _last(consumer, _of(names.cursor_topic, names), names.key)
-    if position is not None and position[1]["cursor"] == told["cursor"]:
+    position = await _last(consumer, _of(names.cursor_topic, names), names)
+    if position is not None and all(position[1][name] == told[name] for name in SAME):
         written[_of(names.cursor_topic, names)] = position[0], position[0]
     return written
 
 
-async def _last(consumer: AIOKafkaConsumer, partition: TopicPartition, key: bytes) -> tuple[int, dict[str, Any]] | None:
-    """Offset and value of the last record with this key, committed or not; what we have not written is passed over."""
+async def _last(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, names: Names
+) -> tuple[int, dict[str, Any]] | None:
+    """Offset and value of the last record of this transactional id, committed or not; others' are passed over."""
     consumer.assign([partition])
     (begin,) = (await consumer.beginning_offsets([partition])).values()
     (end,) = (await consumer.end_offsets([partition])).values()
@@ -101,11 +116,9 @@ async def _last(consumer: AIOKafkaConsumer, partition: TopicPartition, key: byte
     while found is None and first > begin:
         first, tail = max(begin, end - tail), tail * 16
         consumer.seek(partition, first)
-        while await consumer.position(partition) < end:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    if record.key == key and (told := _ours(record.value)) is not None:
-                        found = record.offset, told
+        async for record in until(consumer, {partition: end}):
+            if (told := _ours(record.value)) is not None and names.beside(told["bucket"], told["feed"]):
+                found = record.offset, told
     return found
 
 
@@ -114,7 +127,8 @@ def _ours(value: bytes | None) -> dict[str, Any] | None:
         told = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
         return None
-    return told if isinstance(told, dict) and told.get("version") == ledger.VERSION and "feed" in told else None
+    whole = isinstance(told, dict) and told.get("version") == ledger.VERSION and told.keys() >= {"feed", *SAME}
+    return told if whole else None
 
 
 async def _any_visible(consumer: AIOKafkaConsumer, decided: Spans) -> bool:
@@ -122,8 +136,7 @@ async def _any_visible(consumer: AIOKafkaConsumer, decided: Spans) -> bool:
     for partition, (first, last) in decided.items():
         consumer.assign([partition])
         consumer.seek(partition, first)
-        while await consumer.position(partition) <= last:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                if any(record.offset == first for record in records):
-                    return True
+        async for record in until(consumer, {partition: last + 1}):
+            if record.offset == first:
+                return True
     return False

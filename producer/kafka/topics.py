@@ -1,18 +1,22 @@
 """The topics: as planned, as they are, and how they differ. The program never relies on the broker creating them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from producer.config import Settings, Topics
-from producer.errors import KafkaRefused, TopicsDiffer
-from producer.events.groups import Catalogue
+from producer.errors import KafkaRefused, SettingsError, TopicsDiffer
+from producer.events.deadletter import dead_letter_topic
+from producer.events.groups import Catalogue, restricted_topic
 from producer.events.identities import identity_topic
+from producer.events.protection import restricted_topics
 from producer.kafka.names import SHARDS
+from producer.kafka.watchlist import watchlist_topic
 
 DAY_MS = str(24 * 3600 * 1000)
 
@@ -42,16 +46,35 @@ class Difference:
         return f"{self.topic}: {self.setting} is {self.is_}, planned {self.planned}"
 
 
-def plan(settings: Topics, data_topics: Iterable[str], state_topics: Iterable[str] = ()) -> list[Plan]:
-    """Every topic of this release. data_topics, state_topics: those keyed by person, from the catalogue of schemas."""
+def erased_topic(prefix: str) -> str:
+    """Who has been erased: a compacted topic, which copies of the topics must heed."""
+    return f"{prefix}.erased"
+
+
+def handled_topic(prefix: str) -> str:
+    """Which dead letters and unmapped events have been dealt with: a compacted topic, without persons."""
+    return f"{prefix}.handled"
+
+
+def plan(
+    settings: Topics, data_topics: Iterable[str], state_topics: Iterable[str] = (), data_prefix: str | None = None
+) -> list[Plan]:
+    """Every topic of this release. data_topics, state_topics: those keyed by person, from the catalogue of schemas.
+
+    data_prefix: that of topics with persons in them, where it is another than the settings'.
+    """
+    data_prefix = data_prefix or settings.prefix
     dated = {"cleanup.policy": "delete", "retention.ms": str(settings.retention * 1000)}
     # Compaction leaves the active segment alone: what a tombstone takes back must be gone within two days all the same.
     current = {"cleanup.policy": "compact", "max.compaction.lag.ms": DAY_MS, "segment.ms": DAY_MS}
     return [
         *(Plan(name, settings.partitions, current, data=False) for name in state_topics),
         *(Plan(name, settings.partitions, dated) for name in data_topics),
-        Plan(identity_topic(settings.prefix), settings.partitions, current),
-        Plan(f"{settings.prefix}.dead-letter", 1, dated),
+        Plan(identity_topic(data_prefix), settings.partitions, current),
+        Plan(erased_topic(data_prefix), settings.partitions, current, data=False),
+        Plan(handled_topic(data_prefix), settings.partitions, current, data=False),
+        Plan(watchlist_topic(settings.prefix), settings.partitions, current),
+        Plan(dead_letter_topic(data_prefix), 1, dated),
         # Small segments: compaction leaves the active one alone, and opening a shard reads its whole partition.
         Plan(
             f"{settings.prefix}.cursor",
@@ -65,9 +88,28 @@ def plan(settings: Topics, data_topics: Iterable[str], state_topics: Iterable[st
 
 def planned(settings: Settings, catalogue: Catalogue) -> list[Plan]:
     """Every topic that these settings need. catalogue: that of the permit."""
-    prefix = settings.topics.prefix
+    prefix = settings.data_prefix
     states = catalogue.state_topics(prefix) if settings.state.enabled else ()
-    return plan(settings.topics, catalogue.topics(prefix), states)
+    plans = plan(settings.topics, catalogue.topics(prefix), states, prefix)
+    beside = restricted_topics(settings, catalogue, (one.name for one in plans))
+    dated = {"retention.ms": str((settings.privacy.restricted_retention or settings.topics.retention) * 1000)}
+    return plans + [
+        replace(one, name=name, configs=one.configs | (dated if "retention.ms" in one.configs else {}))
+        for one in plans
+        if (name := restricted_topic(one.name)) in beside
+    ]
+
+
+async def retentions(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int | None]:
+    """How long each topic keeps a record (ms); None: for ever."""
+    found = {name: int(configs["retention.ms"]) async for name, configs in _configs(admin, topics)}
+    return {name: None if kept < 0 else kept for name, kept in found.items()}
+
+
+async def policies(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, str]:
+    """The cleanup policy of every topic whose name begins so."""
+    names = [topic["topic"] for topic in await admin.describe_topics() if topic["topic"].startswith(prefix)]
+    return {name: configs["cleanup.policy"] async for name, configs in _configs(admin, names)}
 
 
 async def limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
@@ -104,12 +146,45 @@ async def refuse_differences(admin: AIOKafkaAdminClient, plans: Sequence[Plan]) 
         raise _differ(found)
 
 
+def refuse_count(topic: str, there: int, planned: int) -> None:
+    """Raises TopicsDiffer when a topic has other partitions than planned: to others its keys are elsewhere."""
+    if there != planned:
+        raise _differ([Difference(topic, "partitions", str(there), str(planned))])
+
+
+# What no command can mend.
+COUNTS = (
+    "If it was always so, set VTJ_TOPICS__PARTITIONS to the count that is there. If partitions were added, keys would "
+    "move away from their history: delete that topic and make it anew with `vtj-producer topics apply` (`vtj-producer "
+    "backfill` brings back the last two weeks), or begin under another VTJ_TOPICS__PREFIX."
+)
+
+
+async def require_target(admin: AIOKafkaAdminClient, settings: Topics, *names: str) -> None:
+    """Of the user's topics that events are to go to: parted as ours are, and none of ours.
+
+    Raises SettingsError, TopicsDiffer.
+    """
+    topic = names[0]
+    own = r"(change|state)\..+|identity|erased|handled|watchlist|dead-letter(\..+)?|cursor|ledger"
+    if re.fullmatch(rf"{re.escape(settings.prefix)}\.(k\d+\.)?({own})", topic):
+        raise SettingsError(f"{topic} is one of the program's own topics.", hint="Name a topic of your own.")
+    count = settings.partitions
+    if found := await differences(admin, [Plan(one, count, {"cleanup.policy": "delete"}) for one in names]):
+        raise TopicsDiffer(
+            f"Events cannot go to {topic}: {'; '.join(map(str, found))}.",
+            hint=f"Make it: `kafka-topics.sh --bootstrap-server … --create --topic {topic} --partitions {count}`, with "
+            "as many partitions as all topics keyed by person have.",
+        )
+
+
 def _differ(found: Sequence[Difference]) -> TopicsDiffer:
     lines = "".join(f"\n  {difference}" for difference in found[:20])
     more = f"\n  … and {len(found) - 20} more" if len(found) > 20 else ""
+    mend = "See them with `vtj-producer topics plan`, mend them with `vtj-producer topics apply`."
     return TopicsDiffer(
         f"{len(found)} difference(s) between the topics and the plan:{lines}{more}",
-        hint="See them with `vtj-producer topics plan`, mend them with `vtj-producer topics apply`.",
+        hint=COUNTS if any(one.setting == "partitions" for one in found) else mend,
     )
 
 
@@ -125,7 +200,7 @@ async def apply(admin: AIOKafkaAdminClient, plans: Sequence[Plan], replication: 
         raise TopicsDiffer(
             "A partition count cannot change once there are events:"
             + "".join(f"\n  {difference}" for difference in counts),
-            hint="Set VTJ_TOPICS__PARTITIONS to the count that is there, or use another VTJ_TOPICS__PREFIX.",
+            hint=COUNTS,
         )
     missing = {difference.topic for difference in found if difference.setting == "topic"}
     if missing:

@@ -1,50 +1,57 @@
-"""A publisher that tells what it commits: one log line each."""
+"""A shard that tells what it commits: one log line each."""
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from typing import Final
 
 from producer.model import EncodedPage
-from producer.pipeline import Publisher, Shard
+from producer.observe.pulse import pulse
+from producer.pipeline import Shard
 
 log = logging.getLogger("vtj.line")
 
-
-class LoggedPublisher:
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Shard]:
-        async with self._publisher.open() as shard:
-            log.info("opened at cursor %s", "none: a new feed" if shard.cursor is None else shard.cursor)
-            yield LoggedShard(shard)
+COMMITTED: Final = (
+    "committed cursor %(cursor)d: %(pages)d page(s), %(records)d record(s), %(events)d event(s), "
+    "%(dead)d dead letter(s), %(unmapped)d unmapped in %(ms).0f ms"
+)
 
 
 class LoggedShard:
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, bucket: str) -> None:
         self._shard = shard
+        self._bucket = bucket
+        pulse().opened(bucket, shard.cursor, shard.answered)
+        if shard.cursor is None:
+            log.info("opened at cursor none: a new feed")
+        else:
+            log.info("opened at cursor %(cursor)d", {"cursor": shard.cursor})
 
     @property
     def cursor(self) -> int | None:
         return self._shard.cursor
 
+    @property
+    def answered(self) -> int | None:
+        return self._shard.answered
+
     async def begin(self, cursor: int) -> None:
         await self._shard.begin(cursor)
-        log.info("the feed begins at cursor %d", cursor)
+        log.info("the feed begins at cursor %(cursor)d", {"cursor": cursor})
 
     async def commit(self, pages: Sequence[EncodedPage]) -> None:
         began = time.monotonic()
         await self._shard.commit(pages)
-        log.info(
-            "committed cursor %d: %d page(s), %d record(s), %d event(s), %d dead letter(s), %d unmapped in %.0f ms%s",
-            pages[-1].cursor,
-            len(pages),
-            sum(page.records for page in pages),
-            sum(len(page.events) for page in pages),
-            sum(sum(page.dead.values()) for page in pages),
-            sum(sum(page.unmapped.values()) for page in pages),
-            (time.monotonic() - began) * 1000,
-            "" if pages[-1].up_to_date else ", more to come",
-        )
+        took, last = time.monotonic() - began, pages[-1]
+        pulse().committed(self._bucket, pages, took)
+        told = {
+            "cursor": last.cursor,
+            "pages": len(pages),
+            "records": sum(page.records for page in pages),
+            "events": sum(len(page.events) for page in pages),
+            "dead": sum(sum(page.dead.values()) for page in pages),
+            "unmapped": sum(sum(page.unmapped.values()) for page in pages),
+            "ms": round(took * 1000, 1),
+            "upToDate": last.up_to_date,
+        }
+        log.info(COMMITTED if last.up_to_date else f"{COMMITTED}, more to come", told)

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from producer.errors import Busy, Doubt, KafkaGone, ProducerError, StepDown
+from producer.observe.pulse import pulse
 
 log = logging.getLogger("vtj.service")
 
@@ -71,6 +72,7 @@ class Service:
                         hint="Nothing was lost; run it again when Kafka answers.",
                     ) from None
                 pause = SHORTEST_PAUSE if time.monotonic() - joined > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pulse().left(str(error), fenced=isinstance(error, StepDown))
                 log.warning("%s; beginning again at the stored cursor in about %.0f s", error, pause)
             finally:
                 self._member = None

@@ -13,6 +13,7 @@ import orjson
 
 from producer import http
 from producer.config import Registry as Settings
+from producer.credentials import secret, trust
 from producer.errors import RegistryFault, SettingsError
 from producer.events.shapes import Schema
 from producer.registry import faults
@@ -36,8 +37,9 @@ class Registry:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        tls = self._root.startswith("https:")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=http.trust(self._settings, SECTION)),
+            connector=aiohttp.TCPConnector(ssl=trust(self._settings, SECTION)() if tls else True),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             headers=_headers(self._settings),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -156,8 +158,11 @@ def _schema(found: dict[str, Any], subject: str) -> Schema:
 
 def _headers(settings: Settings) -> dict[str, str]:
     headers = {"User-Agent": "vtj-producer", "Accept": f"{JSON}, application/json", "Content-Type": JSON}
-    if settings.username is not None and settings.password is not None:
-        headers["Authorization"] = http.basic(settings.username, settings.password)
-    elif settings.token is not None:
-        headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+    # As the files are now: the registry may be asked long after the start.
+    password = secret(settings.password, settings.password_file, f"{SECTION}PASSWORD")
+    token = secret(settings.token, settings.token_file, f"{SECTION}TOKEN")
+    if settings.username is not None and password is not None:
+        headers["Authorization"] = http.basic(settings.username, password())
+    elif token is not None:
+        headers["Authorization"] = f"Bearer {token()}"
     return headers

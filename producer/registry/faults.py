@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from producer import http
+from producer import credentials, http
 from producer.errors import RegistryFault
 from producer.redaction import redacted
 
@@ -47,7 +47,7 @@ def from_status(status: int, found: Mapping[str, Any] | None, what: str) -> Regi
 
 def from_connection(error: BaseException, what: str, url: str) -> RegistryFault:
     """error: what aiohttp raised."""
-    if refused := http.refusal(error, "The schema registry", "VTJ_REGISTRY__"):
+    if refused := credentials.refusal(error, "The schema registry", "VTJ_REGISTRY__"):
         message, hint = refused
         return RegistryFault(f"{message} It was asked for {what}.", hint=hint)
     trouble = http.trouble(error, silence="VTJ_REGISTRY__TIMEOUT", total="VTJ_REGISTRY__TIMEOUT")

@@ -13,6 +13,7 @@ from producer.events.deadletter import dead_letter_topic
 from producer.events.framing import Confluent, full_name
 from producer.events.groups import Catalogue, change_topic, state_topic
 from producer.events.identities import identity_topic
+from producer.events.protection import restricted_topics
 from producer.events.shapes import Schema
 from producer.registry.client import Registry
 from producer.registry.compatibility import breaks
@@ -43,12 +44,14 @@ class Finding:
 
 def subjects(catalogue: Catalogue, settings: Settings) -> list[Subject]:
     """One for every topic with Avro values, the dead letters' last."""
-    prefix, by_record = settings.topics.prefix, settings.registry.subjects == "record"
+    prefix, by_record = settings.data_prefix, settings.registry.subjects == "record"
     schemas = {change_topic(prefix, group): group.schema for group in (*catalogue.groups.values(), catalogue.unmapped)}
     if settings.state.enabled:
         schemas |= {state_topic(prefix, group): group.schema for group in catalogue.groups.values()}
     schemas |= {identity_topic(prefix): catalogue.identity, dead_letter_topic(prefix): catalogue.dead_letter}
-    # By record the state topics have no subjects of their own: they hold the same records.
+    for topic in list(schemas):
+        schemas |= dict.fromkeys(restricted_topics(settings, catalogue, [topic]), schemas[topic])
+    # By record the state topics, and the restricted ones, have no subjects of their own: they hold the same records.
     named = {full_name(one) if by_record else f"{topic}-value": one for topic, one in schemas.items()}
     return [Subject(name, one) for name, one in named.items()]
 

@@ -4,7 +4,7 @@ A step is a JSON object: `fault` and, if wanted, `endpoint` (only this one), `ti
 `probability` (default 1, drawn from the sandbox's seed). Of the steps that are not used up, the first that matches a
 request and wins its draw is applied. `fault` is a status or a word:
 
-    401 403 429 500 502 503  answered with it; `retry_after` (s) adds the header, `as_date` makes it an HTTP date,
+    400 401 403 429 500 502 503  answered with it; `retry_after` (s) adds the header, `as_date` makes it an HTTP date,
                              `xroad` (a type such as Server.ServerProxy.NetworkError) makes it a fault of X-Road
     hang                     no answer (`seconds`: then the normal one after all)
     drip                     the normal answer in a hundred pieces with pauses, over `seconds` (default 60)
@@ -38,7 +38,7 @@ from producer.sandbox.dice import Dice
 from producer.sandbox.hetu import personal_code
 from producer.sandbox.xroad import XroadFault
 
-Endpoint = Literal["kirjausavain", "muutokset", "perustiedot", "perustiedot-vko"]
+Endpoint = Literal["kirjausavain", "muutokset", "perustiedot", "perustiedot-vko", "listMethods", "getOpenAPI"]
 Word = Literal[
     "hang", "drip", "reset", "truncated", "not_json", "charset", "gzip", "gzip_bomb",
     "record", "backward", "stuck", "ok",
@@ -63,7 +63,7 @@ BROKEN_RECORDS: Final[tuple[Any, ...]] = (
 class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    fault: Literal[401, 403, 429, 500, 502, 503] | Word
+    fault: Literal[400, 401, 403, 429, 500, 502, 503] | Word
     endpoint: Endpoint | None = None
     times: int | None = Field(1, ge=1)
     probability: float = Field(1, gt=0, le=1)

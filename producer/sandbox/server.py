@@ -2,6 +2,7 @@
 
 import json
 import math
+import ssl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from producer.errors import SettingsError
+from producer.sandbox import xroad
 from producer.sandbox.control import Control, guard
 from producer.sandbox.faults import Script, steps
 from producer.sandbox.log import Log
@@ -27,8 +29,10 @@ class Sandbox:
 
     port: 0 takes a free one. history, changes_per_day: see `Log`. page_size: records. requests_per_minute: the quota
     of the account. censored: the permit does not include protected data. municipalities: it selects who lives there;
-    none: everybody. faults: a file with a script. replay: a folder of answers instead of made-up persons. Raises
-    SettingsError for what cannot be.
+    none: everybody. faults: a file with a script. replay: a folder of answers instead of made-up persons.
+    xroad_clients: who is registered on the security server, as X-Road-Client says it; none: any client. tls_cert,
+    tls_key: PEM files, for https; client_certs: one with the certificates that X-Road clients must show (`xroad.tls`).
+    Raises SettingsError for what cannot be.
     """
 
     def __init__(
@@ -48,12 +52,19 @@ class Sandbox:
         municipalities: Sequence[str] = (),
         faults: Path | None = None,
         replay: Path | None = None,
+        xroad_clients: Sequence[str] = (),
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        client_certs: Path | None = None,
     ) -> None:
         _require(1 <= persons <= MOST_PERSONS, f"persons must be 1 to {MOST_PERSONS}")
         _require(history >= 0 and 0 <= changes_per_day < math.inf, "history and changes-per-day must not be negative")
         _require(page_size >= 1, "page-size must be at least 1")
         _require(requests_per_minute is None or requests_per_minute >= 1, "requests-per-minute must be at least 1")
         _require(set(municipalities) <= set(KUNTA_CODES), f"municipalities must be of {', '.join(KUNTA_CODES)}")
+        _require((tls_cert is None) == (tls_key is None), "tls-cert and tls-key go together")
+        _require(client_certs is None or tls_cert is not None, "client-certs needs tls-cert and tls-key")
+        self._tls = None if tls_cert is None or tls_key is None else _tls(tls_cert, tls_key, client_certs)
         self.url = ""
         self._address = host, port
         self._source: Source = (
@@ -75,6 +86,7 @@ class Sandbox:
             account=(username, ACCOUNT if password_file is None else _first_line(password_file)),
             quota=requests_per_minute,
             page_size=page_size,
+            security_server=xroad.SecurityServer(xroad_clients, certified=client_certs is not None),
         )
         self._control = Control(self._source, self._script, self._service)
 
@@ -113,14 +125,15 @@ class Sandbox:
         await self._runner.setup()
         host, port = self._address
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
         except OSError as error:
             await self._runner.cleanup()
             raise SettingsError(
                 f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port, or 0 for a free one"
             ) from None
         port = self._runner.addresses[0][1]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -131,6 +144,16 @@ class Sandbox:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise SettingsError(message, hint="see vtj-producer sandbox --help")
+
+
+def _tls(certificate: Path, key: Path, clients: Path | None) -> ssl.SSLContext:
+    try:
+        return xroad.tls(certificate, key, clients)
+    except (OSError, ssl.SSLError):
+        raise SettingsError(
+            "the files of tls-cert, tls-key or client-certs are not there, or no PEM certificates and their key",
+            hint="see vtj-producer sandbox --help",
+        ) from None
 
 
 def _first_line(path: Path) -> str:

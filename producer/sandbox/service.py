@@ -7,6 +7,7 @@ What upstream does where it is known; error bodies and the limits of quotas are 
     POST /api/v1/perustiedot       {hetulista (at most 1000), tietoryhmat?}
     POST /api/v1/perustiedot-vko   {hetulista (at most 1000) | kuntakoodit, tietoryhmat?}
     …    /r1/{FI|FI-TEST}/GOV/0245437-2/VTJmutpa/VTJmutpa/api/v1/…   the same through X-Road
+    GET  /r1/{FI|FI-TEST}/GOV/0245437-2/VTJmutpa/{listMethods|getOpenAPI?serviceCode=VTJmutpa}   X-Road's own
 
 A cursor may be asked with again and again and never grows old. After a corrected code, changes come under the new
 code alone: who follows the old one gets the record of the correction and then nothing.
@@ -31,6 +32,7 @@ from producer.sandbox.register import Group
 from producer.sandbox.requests import Muutokset, Perustiedot, PerustiedotVko
 
 _METHODS: Final = {"kirjausavain": "GET", "muutokset": "POST", "perustiedot": "POST", "perustiedot-vko": "POST"}
+_PATHS: Final = {f"/api/v1/{one}{'/*' * (one == 'kirjausavain')}": method for one, method in _METHODS.items()}
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -74,13 +76,21 @@ class Service:
     """
 
     def __init__(
-        self, source: Source, script: Script, *, account: tuple[str, str], quota: int | None, page_size: int
+        self,
+        source: Source,
+        script: Script,
+        *,
+        account: tuple[str, str],
+        quota: int | None,
+        page_size: int,
+        security_server: xroad.SecurityServer,
     ) -> None:
         self._source = source
         self._script = script
         self._login = f"Basic {base64.b64encode(':'.join(account).encode()).decode()}"
         self._quota = quota
         self._page_size = page_size
+        self._security_server = security_server
         self._recent: deque[float] = deque()
         self._stop = asyncio.Event()
         self.requests: Counter[str] = Counter()
@@ -97,7 +107,7 @@ class Service:
 
     async def _by_xroad(self, request: web.Request) -> web.StreamResponse:
         try:
-            path = xroad.service_path(request)
+            path = self._security_server.service_path(request)
         except xroad.XroadFault as fault:
             return fault.response()
         return await self._serve(request, path, xroad.response_headers(request, await request.read()))
@@ -129,6 +139,8 @@ class Service:
 
     async def _answer(self, request: web.Request, endpoint: str, argument: str) -> tuple[bytes, int]:
         """The body, and the cursor that was asked with (0 where there is none). Raises Refused."""
+        if endpoint in xroad.METASERVICES:
+            return xroad.told(endpoint, request.path.split("/")[2], _PATHS), 0
         self._admit(request)
         if endpoint == "kirjausavain":
             return orjson.dumps({"viimeisinKirjausavain": self._source.cursor_before(_date(argument))}), 0
@@ -179,6 +191,8 @@ def _with(response: web.Response, headers: Mapping[str, str]) -> web.Response:
 
 def _endpoint(method: str, path: str) -> tuple[str, str]:
     """A path → endpoint and the rest of the path. Raises Refused."""
+    if path.removeprefix("/") in xroad.METASERVICES:
+        return path.removeprefix("/"), ""
     name, _, argument = path.removeprefix("/api/v1/").partition("/")
     if not path.startswith("/api/v1/") or name not in _METHODS or bool(argument) != (name == "kirjausavain"):
         raise Refused(404, "no such path")

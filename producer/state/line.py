@@ -20,17 +20,19 @@ from producer.config import Kafka
 from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
-from producer.events.fit import TIETORYHMA
 from producer.events.groups import Catalogue, change_topic
-from producer.events.identities import CORRECTION, FORMER, Identities
+from producer.events.identities import CORRECTION, FORMER
 from producer.events.identity import usable_code
-from producer.events.page import CORRECTED, GROUPS, PERSON, digest
+from producer.events.page import CORRECTED, GROUPS, PERSON
+from producer.events.protection import ORDER
 from producer.events.state import Blanks
 from producer.kafka.connection import deadline
-from producer.kafka.names import STATE
-from producer.kafka.publisher import Shard
-from producer.kafka.reader import reader
+from producer.kafka.names import NO_NEWS, STATE
+from producer.kafka.reader import ends, reader
+from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
+from producer.observe.pulse import pulse
+from producer.persons.roster import Roster
 from producer.state.load import BATCH, encode
 
 log = logging.getLogger("vtj.state")
@@ -38,8 +40,7 @@ log = logging.getLogger("vtj.state")
 MOST: Final = 2500  # change events that are looked at together: a person touched by many is read once
 WAIT_MS: Final = 1000
 PAUSE: Final = 300.0  # s, after a Stop
-RESTRICTION: Final = "TURVAKIELTO"
-READ: Final = (CORRECTION, RESTRICTION)  # groups whose events are decoded
+READ: Final = (CORRECTION, ORDER)  # groups whose events are decoded
 
 OWN: Final = 160  # bytes of a value in which feed and bucket stand
 Offsets = dict[str, list[int]]  # topic → the next offset of each partition
@@ -51,16 +52,17 @@ class Persons(Protocol):
 
 @dataclass(slots=True, repr=False)
 class Touched:
-    """What a batch of change events says: whom to read, whose protected groups to withhold at once, and which codes are
-    not in force any more."""
+    """What a batch of events says: whom to read, whose protected groups to withhold at once, whose codes are not in
+    force any more, and who is not followed any more. All by key."""
 
-    codes: dict[str, None] = field(default_factory=dict)
+    keys: dict[str, None] = field(default_factory=dict)
     protected: dict[str, None] = field(default_factory=dict)
     replaced: dict[str, None] = field(default_factory=dict)
+    left: dict[str, None] = field(default_factory=dict)
 
 
 class StateLine:
-    """topics: those of changes, with their partitions. decode: a value → its fields."""
+    """topics: those of changes, and of the identities, with their partitions. decode: a value → its fields."""
 
     def __init__(
         self,
@@ -75,16 +77,17 @@ class StateLine:
         prefix: str,
         feed: str,
         decode: Callable[[bytes], Awaitable[dict[str, Any]]],
-        identities: Identities,
+        roster: Roster,
     ) -> None:
         self._settings, self._instance = settings, instance
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
         self._decode = decode
-        self._identities = identities
+        self._roster = roster
         # Topics are read in any order: what touches an old code can come long after the correction.
         self._replaced: set[str] = set()
-        self._own = (wire.text(feed) + wire.text(STATE)).encode("latin-1")  # how the envelope begins
+        # How the envelope begins of what a load has put among the changes, and of what upstream was asked for again.
+        self._beside = [(wire.text(feed) + wire.text(bucket)).encode("latin-1") for bucket in NO_NEWS]
         self._told = {change_topic(prefix, catalogue.groups[name]): name for name in READ if name in catalogue.groups}
 
     async def run(self, open_shard: Callable[[], AbstractAsyncContextManager[Shard]], *, once: bool) -> None:
@@ -98,6 +101,7 @@ class StateLine:
             except Stop as stop:
                 if once:
                     raise
+                pulse().failing("state", str(stop))
                 log.error("the state topics stand still, the changes go on: %s (%s)", stop, stop.hint)
             await asyncio.sleep(PAUSE)
 
@@ -107,7 +111,7 @@ class StateLine:
             async with deadline(self._settings.commit_timeout, "finding the change topics"):
                 await consumer._client.set_topics([*self._topics])  # else it asks for one after the other
                 consumer.assign(here)
-                ends = await self._ends(here) if once else {}
+                wanted = await ends(self._settings, self._instance, here) if once else {}
             for topic, offsets in shard.progress.get("offsets", {}).items():
                 for at, offset in enumerate(offsets):
                     if topic in self._topics:
@@ -116,15 +120,8 @@ class StateLine:
                 records = await consumer.getmany(timeout_ms=WAIT_MS, max_records=MOST)
                 if any(records.values()):
                     await self._follow(shard, consumer, [one for some in records.values() for one in some])
-                if once and not [one for one in here if await consumer.position(one) < ends[one]]:
+                if once and not [one for one in here if await consumer.position(one) < wanted[one]]:
                     return
-
-    async def _ends(self, here: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """From read_uncommitted: a commit returns before its markers, and the last stable offset, are there."""
-        async with reader(self._settings, self._instance, "read_uncommitted") as whole:
-            await whole._client.set_topics([*self._topics])
-            ends: dict[TopicPartition, int] = await whole.end_offsets(here)
-        return ends
 
     async def _follow(
         self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]
@@ -132,59 +129,79 @@ class StateLine:
         began, cursor = time.monotonic(), shard.cursor or 0
         touched = await self._touched(records)
         offsets = await self._offsets(shard, consumer, records)
-        if touched.protected:  # does not wait for perustiedot
-            blank = [self._blanks.withheld(code) for code in touched.protected]
+        await self._roster.current()
+        asked = {code: key for key in touched.keys if (code := self._roster.code(key)) is not None}
+        protected = [code for code, key in asked.items() if key in touched.protected]
+        if protected:  # does not wait for perustiedot
+            blank = [self._blanks.withheld(code) for code in protected]
             page = Page("SNAPSHOT", STATE, cursor, cursor, False, _now(), blank)
             await shard.commit([replace(await encode(page, [self._converter]), progress=shard.progress)])
-        codes, answered, pages = list(touched.codes), dict[str, set[Any]](), []
+        codes, answered, pages = list(asked), dict[str, None](), list[EncodedPage]()
         for first in range(0, len(codes), BATCH):
             page = await self._upstream.persons(codes[first : first + BATCH])
-            answered |= {one[PERSON]: _kinds(one) for one in page.records if usable_code(_code(one))}
+            answered |= {self._roster.key(one[PERSON]): None for one in page.records if usable_code(_code(one))}
             page = replace(page, bucket=STATE, previous=cursor, cursor=cursor)
             pages.append(await encode(page, [self._converter]))
-        gone = [code for code in codes if code not in answered]
+        gone = [key for key in asked.values() if key not in answered]
         # Known to have another code now. Of whom else is missing nothing is known, and nothing is taken back.
         self._replaced |= touched.replaced.keys()
-        known = self._identities.known
-        replaced = [code for code in gone if code in self._replaced or known.get(code, (code,))[-1] != code]
-        lapsed = answered | {code: set[Any]() for code in replaced}
+        replaced = [key for key in gone if key in self._replaced or self._roster.active(key) != key]
+        left = [key for key in touched.left if self._roster.code(key) is None]
+        told: dict[bytes | None, set[str]] = {}
+        for event in (one for page in pages for one in page.events):
+            told.setdefault(event.key, set()).add(event.topic)
         at = _now()
-        tombstones = [one for code, kinds in lapsed.items() for one in self._blanks.tombstones(code, kinds, at)]
-        last = EncodedPage(STATE, cursor, cursor, True, at, 0, tombstones, digest=digest(()))
+        tombstones = [
+            one
+            for key in (*answered, *replaced, *left)
+            for one in self._blanks.tombstones(key, told.get(key.encode(), ()), at)
+        ]
+        last = EncodedPage(STATE, cursor, cursor, True, at, 0, tombstones)
         progress = {**shard.progress, "offsets": offsets}
         await shard.commit([*pages, replace(last, progress=progress)])
+        pulse().told(len(codes))
         log.info(
-            "state of %d person(s), %d withheld at once, %d not answered, from %d change event(s) in %.0f ms",
-            len(codes), len(touched.protected), len(gone) - len(replaced), len(records),
-            (time.monotonic() - began) * 1000,
-        )  # fmt: skip
+            "state of %(persons)d person(s), %(withheld)d withheld at once, %(missing)d not answered, %(left)d left, "
+            "from %(events)d event(s) in %(ms).0f ms",
+            {
+                "persons": len(codes),
+                "withheld": len(protected),
+                "missing": len(gone) - len(replaced),
+                "left": len(left),
+                "events": len(records),
+                "ms": round((time.monotonic() - began) * 1000, 1),
+            },
+        )
 
     async def _touched(self, records: Iterable[ConsumerRecord[bytes | None, bytes]]) -> Touched:
         touched = Touched()
         for record in records:
-            code = (record.key or b"").decode(errors="replace")
-            if not usable_code(code) or self._own in record.value[:OWN]:
-                continue  # a building, or what a load has put among the changes
-            touched.codes[code] = None
+            key = (record.key or b"").decode(errors="replace")
+            if record.value is None:  # of the identities: followed no more
+                touched.left[key] = None
+                continue
+            if not usable_code(key) or any(one in record.value[:OWN] for one in self._beside):
+                continue  # a building, or nothing new
+            touched.keys[key] = None
             if record.topic in self._told:
-                self._look(await self._decode(record.value), self._told[record.topic], code, touched)
+                self._look(await self._decode(record.value), self._told[record.topic], key, touched)
         return touched
 
-    def _look(self, event: Mapping[str, Any], group: str, code: str, touched: Touched) -> None:
+    def _look(self, event: Mapping[str, Any], group: str, key: str, touched: Touched) -> None:
         """The two groups that say more than that something has changed."""
         data = event["data"] or {}
-        if group == RESTRICTION:
+        if group == ORDER:
             if data.get("turvakieltoAktiivinen") and event["changeType"] != "POISTETTU":
-                touched.protected[code] = None
+                touched.protected[key] = None
             else:
-                touched.protected.pop(code, None)
+                touched.protected.pop(key, None)
             return
         active, changed = (data.get(name) for name in CORRECTED)
         if usable_code(active):
-            touched.codes[active] = None
+            touched.keys[active] = None
             for old in (changed, event["personId"], *(data.get(FORMER) or ())):
                 if usable_code(old) and old != active:
-                    touched.codes[old] = touched.replaced[old] = None
+                    touched.keys[old] = touched.replaced[old] = None
 
     async def _offsets(
         self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]
@@ -198,10 +215,6 @@ class StateLine:
 
 def _code(record: Any) -> Any:
     return record.get(PERSON) if isinstance(record, dict) and isinstance(record.get(GROUPS), list) else None
-
-
-def _kinds(record: Mapping[str, Any]) -> set[Any]:
-    return {one.get(TIETORYHMA) for one in record[GROUPS] if isinstance(one, dict)}
 
 
 def _now() -> int:

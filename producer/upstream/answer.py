@@ -4,7 +4,9 @@ Shapes and rules are those that public clients of the interface show (evaka, opp
 anything of a body.
 """
 
+import contextlib
 import json
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -45,6 +47,26 @@ def parse_page(body: bytes, *, bucket: str, previous: int, fetched_at: int) -> P
         records = _records(answer, SNAPSHOTS)
         return Page("SNAPSHOT", bucket, previous, previous, _up_to_date(answer), fetched_at, records, answer)
     raise MalformedPage(f"Upstream's answer has neither {CHANGES} nor {SNAPSHOTS}.", hint=GATEWAY)
+
+
+def parse_poison(body: bytes, *, bucket: str, previous: int, fetched_at: int) -> Page:
+    """An answer of `muutokset` that may break the rules, if only its next cursor can be read and lies beyond.
+
+    What stands where the list of records should is a record then. Raises MalformedPage: it cannot be passed over.
+    """
+    with contextlib.suppress(MalformedPage):
+        page = parse_page(body, bucket=bucket, previous=previous, fetched_at=fetched_at)
+        return replace(page, poison=True)
+    answer = _object(body)
+    cursor = _cursor(answer)
+    if cursor <= previous:
+        raise MalformedPage(
+            f"The next cursor is {cursor}, which is not beyond {previous}: the page cannot be passed over.", hint=RULES
+        )
+    up_to_date = answer.pop(UP_TO_DATE, None) is True
+    records = answer.pop(CHANGES, answer)
+    records = records if isinstance(records, list) else [records]
+    return Page("CHANGE", bucket, previous, cursor, up_to_date, fetched_at, records, answer, poison=True)
 
 
 def parse_cursor(body: bytes) -> int:

@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from producer.observe.pulse import pulse
+
 WINDOW = 60.0
 
 
@@ -22,15 +24,23 @@ class Budget:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        self.limit = per_minute
         self._times: deque[float] = deque(maxlen=per_minute)
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
+
+    @property
+    def left(self) -> int:
+        """Requests that may go at once."""
+        since = self._clock() - WINDOW
+        return self.limit - sum(at > since for at in self._times)
 
     async def spend(self) -> None:
         """Returns when one more request may go. First come, first served."""
         async with self._turn:
             if len(self._times) == self._times.maxlen:
                 while (wait := self._times[0] + WINDOW - self._clock()) > 0:
+                    pulse().quota_wait += wait
                     await self._sleep(wait)
             self._times.append(self._clock())

@@ -1,5 +1,6 @@
 """VTJ-muutosrajapinta over HTTP, direct or through X-Road. One attempt per call; retrying.py wraps it."""
 
+import ssl
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -13,8 +14,10 @@ from multidict import CIMultiDict
 
 from producer import http
 from producer.config import Upstream as Settings
+from producer.credentials import secret, trust
 from producer.errors import MalformedPage, ProducerError, SettingsError
-from producer.model import Page
+from producer.model import BUCKET, Page
+from producer.observe import pulse
 from producer.upstream import answer, faults, xroad
 from producer.upstream.budget import Budget
 
@@ -23,50 +26,34 @@ LARGEST_FAULT: Final = 16 * 1024  # bytes of an error body that are looked at
 
 
 class Upstream:
-    """The feed of one bucket.
+    """All calls of an instance: one session, whose connections are kept alive, and one request budget.
 
-    persons: the codes to follow, or None when the permit selects. Open it with `async with`; one session, whose
-    connection is kept alive. Every call counts in the request budget and waits for it. Raises SettingsError on
+    Open it with `async with`. Every call counts in the request budget and waits for it. Raises SettingsError on
     opening, for its files; on calls UpstreamRefused, UpstreamUnavailable, MalformedPage, and SettingsError when an
     answer exceeds VTJ_UPSTREAM__MAX_RESPONSE. No error carries anything of a body.
+
+    poison: the cursor whose page is to be taken even where it breaks the rules, if it can be passed over; None: none's.
     """
 
-    def __init__(self, settings: Settings, *, bucket: str, persons: Sequence[str] | None) -> None:
+    def __init__(self, settings: Settings, *, poison: int | None = None) -> None:
         if settings.url is None:
             raise SettingsError("VTJ_UPSTREAM__URL is not set.", hint="VTJ_UPSTREAM__URL=https://… names upstream.")
-        self._settings = settings
-        self._bucket = bucket
+        self._settings, self._poison = settings, poison
         self._client = settings.xroad.client
         self._root = f"{xroad.root(settings.url, self._client) if self._client else settings.url}/api/v1"
         self.requests = 0  # all that were sent, those without an answer too
-        self._persons = persons
-        self._list()
-        self._budget = Budget(settings.requests_per_minute)
+        self.ahead: float | None = None  # (s) upstream's clock before ours, by the Date of the last answer
+        self.budget = Budget(settings.requests_per_minute)
         self._session: aiohttp.ClientSession | None = None
-
-    def _list(self) -> None:
-        """The list may hold hundreds of thousands of codes: encoded once, the cursor goes in front of it."""
-        listed = (
-            "" if self._persons is None else ',"hetulista":[{}]'.format(",".join(f'"{one}"' for one in self._persons))
-        )
-        self._rest_of_body = f"{listed}}}".encode()
-
-    def follow(self, *persons: Sequence[str]) -> None:
-        """From the next request on, all codes of these persons of whom one is followed already."""
-        if self._persons is None or not persons:
-            return
-        followed = dict.fromkeys(self._persons)
-        for codes in persons:
-            if any(code in followed for code in codes):
-                followed |= dict.fromkeys(codes)
-        if len(followed) != len(self._persons):
-            self._persons = list(followed)
-            self._list()
+        self._trust = trust(settings, "VTJ_UPSTREAM__") if settings.url.startswith("https:") else None
+        self._password = secret(settings.password, settings.password_file, "VTJ_UPSTREAM__PASSWORD")
 
     async def __aenter__(self) -> Self:
         settings = self._settings
+        self._credentials()  # its faults are told before anything is asked
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=http.trust(settings, "VTJ_UPSTREAM__")),
+            # Names are looked up for every connection: there are few, and an address that has changed is taken at once.
+            connector=aiohttp.TCPConnector(use_dns_cache=False),
             timeout=aiohttp.ClientTimeout(
                 total=settings.total_timeout, sock_connect=settings.idle_timeout, sock_read=settings.idle_timeout
             ),
@@ -82,14 +69,22 @@ class Upstream:
             await self._session.close()
             self._session = None
 
-    async def changes_since(self, cursor: int) -> Page:
-        """`POST muutokset`: the page after the cursor, its rules checked."""
-        body = await self._ask("POST", "muutokset", b'{"viimeisinKirjausavain":%d%b' % (cursor, self._rest_of_body))
-        fetched_at = time.time_ns() // 1_000_000
-        page = answer.parse_page(body, bucket=self._bucket, previous=cursor, fetched_at=fetched_at)
+    async def changes_since(self, cursor: int, *, bucket: str = BUCKET, listed: bytes = b"") -> Page:
+        """`POST muutokset`: the page after the cursor, its rules checked.
+
+        listed: JSON array of the codes to follow; empty when the permit selects.
+        """
+        body = await self.raw_changes(cursor, listed=listed)
+        parse = answer.parse_poison if cursor == self._poison else answer.parse_page
+        page = parse(body, bucket=bucket, previous=cursor, fetched_at=time.time_ns() // 1_000_000)
         if page.kind != "CHANGE":
             raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
         return page
+
+    async def raw_changes(self, cursor: int, *, listed: bytes = b"") -> bytes:
+        """The same as upstream sent it, unpacked."""
+        persons = b',"hetulista":%b' % listed if listed else b""
+        return await self._ask("POST", "muutokset", b'{"viimeisinKirjausavain":%d%b}' % (cursor, persons))
 
     async def persons(self, codes: Sequence[str], kinds: Sequence[str] | None = None) -> Page:
         """`POST perustiedot`: what is valid now of at most 1000 persons; kinds: groups, None for the whole permit.
@@ -109,7 +104,7 @@ class Upstream:
         if kinds is not None:  # null is refused
             asked |= {"tietoryhmat": kinds}
         body = await self._ask("POST", path, orjson.dumps(asked))
-        page = answer.parse_page(body, bucket=self._bucket, previous=0, fetched_at=time.time_ns() // 1_000_000)
+        page = answer.parse_page(body, bucket=BUCKET, previous=0, fetched_at=time.time_ns() // 1_000_000)
         if page.kind != "SNAPSHOT":
             raise MalformedPage(f"Upstream answered muutokset to a request of {path}.", hint=answer.GATEWAY)
         return page
@@ -118,30 +113,49 @@ class Upstream:
         """`GET kirjausavain/{yyyy-MM-dd}`: the first kirjausavain of that day (Finnish time)."""
         return answer.parse_cursor(await self._ask("GET", f"kirjausavain/{day.isoformat()}"))
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def metaservice(self, name: str) -> bytes:
+        """What X-Road tells of the service: the answer of listMethods or getOpenAPI."""
+        url, client = self._settings.url, self._client
+        if url is None or client is None:
+            raise RuntimeError("not by X-Road")
+        return await self._ask("GET", name, root=xroad.metaservice(url, client, name))
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None, *, root: str | None = None) -> bytes:
+        """root: another address than the path's own."""
         if self._session is None:
             raise RuntimeError("not open")
-        await self._budget.spend()
+        await self.budget.spend()
         self.requests += 1
-        headers, call = {}, f"{method} {path}"
+        (context, headers), call = self._credentials(), f"{method} {path}"
         if self._client:
-            headers = xroad.headers(self._client)
+            headers |= xroad.headers(self._client)
+            pulse.request.set(headers["X-Road-Id"])
             call += f" (X-Road-Id {headers['X-Road-Id']})"
         trouble: ProducerError
         try:
             async with self._session.request(
                 method,
-                f"{self._root}/{path}",
+                root or f"{self._root}/{path}",
                 data=None if body is None else BytesIO(body),
                 headers=headers,
+                ssl=context,
                 allow_redirects=False,
             ) as response:
+                clock = faults.timestamp(response.headers.get("Date", ""))
+                self.ahead = None if clock is None else clock - time.time()
                 if response.status == 200:
                     return await self._read(response)
                 trouble = await self._trouble(response, call)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             trouble = faults.from_connection(error, call)
         raise trouble
+
+    def _credentials(self) -> tuple[ssl.SSLContext | bool, dict[str, str]]:
+        """As the files are now: connections that another certificate was used for are not used again."""
+        settings, headers = self._settings, dict[str, str]()
+        if settings.username is not None and self._password is not None:
+            headers[settings.auth_header] = http.basic(settings.username, self._password())
+        return True if self._trust is None else self._trust(), headers
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, unpacked; stops as soon as it grows too large, which is long before a bomb is."""
@@ -177,8 +191,6 @@ def _headers(settings: Settings) -> CIMultiDict[str]:
             "Content-Type": "application/json",  # on GET too: gateways were seen to want it
         }
     )
-    if settings.username is not None and settings.password is not None:
-        headers[settings.auth_header] = http.basic(settings.username, settings.password)
     for name, value in settings.headers.items():
         headers[name] = value.get_secret_value()
     return headers

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from producer import http
+from producer import credentials, http
 from producer.errors import MalformedPage, ProducerError, UpstreamRefused, UpstreamUnavailable
 
 HINTS: Final = {
@@ -28,17 +28,23 @@ REDIRECT: Final = (
 OTHER: Final = "Asking again would not help. Does VTJ_UPSTREAM__URL lead to VTJ-muutosrajapinta?"
 # Request Timeout, Too Early, Too Many Requests: what is temporary among 4xx.
 TEMPORARY: Final = {408, 425, 429}
+TLS: Final = "TLS"  # what we refuse of the server
+ALERT: Final = "TLS alert"  # what it refuses of us
 LONGEST_RETRY_AFTER: Final = 3600.0  # a wrong date must not silence a feed for days
 
 
 def from_status(status: int, headers: Mapping[str, str], call: str) -> ProducerError:
     """status: any but 200. call: which request it was, for people."""
+    error: ProducerError
     if status in TEMPORARY or status >= 500:
-        return UpstreamUnavailable(f"Upstream answered {status} to {call}.", retry_after=retry_after(headers))
-    if status < 300:
-        return MalformedPage(f"Upstream answered {status} to {call}, where only 200 has an answer.", hint=OTHER)
-    hint = REDIRECT if status < 400 else HINTS.get(status, OTHER)
-    return UpstreamRefused(f"Upstream answered {status} to {call}.", hint=hint)
+        error = UpstreamUnavailable(f"Upstream answered {status} to {call}.", retry_after=retry_after(headers))
+    elif status < 300:
+        error = MalformedPage(f"Upstream answered {status} to {call}, where only 200 has an answer.", hint=OTHER)
+    else:
+        hint = REDIRECT if status < 400 else HINTS.get(status, OTHER)
+        error = UpstreamRefused(f"Upstream answered {status} to {call}.", hint=hint)
+    error.fault = str(status)
+    return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -49,14 +55,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,18}", text):
         return min(float(text), LONGEST_RETRY_AFTER)
-    until = _timestamp(text)
+    until = timestamp(text)
     if until is None:
         return None
-    now = _timestamp(headers.get("Date", ""))
+    now = timestamp(headers.get("Date", ""))
     return min(max(until - (time.time() if now is None else now), 0.0), LONGEST_RETRY_AFTER)
 
 
-def _timestamp(text: str) -> float | None:
+def timestamp(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None when it is none."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
@@ -65,8 +72,10 @@ def _timestamp(text: str) -> float | None:
 
 def from_connection(error: BaseException, call: str) -> ProducerError:
     """error: what aiohttp raised. Of its text only what cannot quote content is kept."""
-    if refused := http.refusal(error, "Upstream", "VTJ_UPSTREAM__"):
+    if refused := credentials.refusal(error, "Upstream", "VTJ_UPSTREAM__"):
         message, hint = refused
-        return UpstreamRefused(message, hint=hint)
+        answer = UpstreamRefused(message, hint=hint)
+        answer.fault = ALERT if "ALERT" in message else TLS
+        return answer
     trouble = http.trouble(error, silence="VTJ_UPSTREAM__IDLE_TIMEOUT", total="VTJ_UPSTREAM__TOTAL_TIMEOUT")
     return UpstreamUnavailable(f"No answer to {call}: {trouble}.")

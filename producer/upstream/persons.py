@@ -27,7 +27,17 @@ def read_persons(path: Path) -> list[str]:
         trouble = ""
     if trouble:
         raise SettingsError(f"The file of persons {path} {trouble}.", hint=hint)
+    codes = checked(text, f"The file of persons {path}", hint)
+    if not codes:
+        raise SettingsError(
+            f"The file of persons {path} is empty.",
+            hint="When the permit selects the persons, there is no file: leave VTJ_UPSTREAM__PERSONS_FILE unset.",
+        )
+    return codes
 
+
+def checked(text: str, where: str, hint: str) -> list[str]:
+    """The codes of a text, as of a file of persons; none when there is none. where, hint: begin and end the errors."""
     codes: dict[str, int] = {}
     malformed: list[int] = []
     miscounted: list[int] = []
@@ -52,12 +62,7 @@ def read_persons(path: Path) -> list[str]:
         if numbers
     ]
     if problems:
-        raise SettingsError(f"The file of persons {path} has errors: {' '.join(problems)}", hint=hint)
-    if not codes:
-        raise SettingsError(
-            f"The file of persons {path} is empty.",
-            hint="When the permit selects the persons, there is no file: leave VTJ_UPSTREAM__PERSONS_FILE unset.",
-        )
+        raise SettingsError(f"{where} has errors: {' '.join(problems)}", hint=hint)
     return list(codes)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any, Final, Protocol, TypeVar
@@ -10,7 +11,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from producer.config import Upstream as Settings
 from producer.errors import MalformedPage, UpstreamGone, UpstreamUnavailable
-from producer.model import Page
+from producer.model import BUCKET, Page
+from producer.observe.pulse import pulse
 
 log = logging.getLogger("vtj.upstream")
 
@@ -22,7 +24,7 @@ MALFORMED_TRIES: Final = 3
 
 
 class Source(Protocol):
-    async def changes_since(self, cursor: int) -> Page: ...
+    async def changes_since(self, cursor: int, *, bucket: str = BUCKET, listed: bytes = b"") -> Page: ...
 
     async def first_cursor(self, day: date) -> int: ...
 
@@ -32,8 +34,8 @@ class Retrying:
 
     patience: seconds after which a call that still fails raises UpstreamGone (`run --once`), or None: never.
     Waits grow from half a second to `retry_wait`, half of each by chance, and are never shorter than Retry-After
-    asks. Each is logged once. Cancelling the task ends a wait at once. Everything else passes through. One call at a
-    time.
+    asks. Ever fewer of them are logged, and then the answer. Cancelling the task ends a wait at once. Everything else
+    passes through. One call at a time.
     """
 
     def __init__(self, feed: Source, settings: Settings, *, patience: float | None) -> None:
@@ -51,8 +53,8 @@ class Retrying:
             reraise=True,
         )
 
-    async def changes_since(self, cursor: int) -> Page:
-        return await self.again(lambda: self._feed.changes_since(cursor))
+    async def changes_since(self, cursor: int, *, bucket: str = BUCKET, listed: bytes = b"") -> Page:
+        return await self.again(lambda: self._feed.changes_since(cursor, bucket=bucket, listed=listed))
 
     async def first_cursor(self, day: date) -> int:
         return await self.again(lambda: self._feed.first_cursor(day))
@@ -60,8 +62,11 @@ class Retrying:
     async def again(self, call: Callable[[], Awaitable[T]]) -> T:
         """The same for any other call of the client."""
         self._malformed = 0
+        began, tries = time.monotonic(), 0
 
         async def attempt() -> T:
+            nonlocal tries
+            tries += 1
             try:
                 return await call()
             except MalformedPage:
@@ -70,7 +75,11 @@ class Retrying:
 
         gone: UpstreamGone
         try:
-            return await self._tries(attempt)
+            answer: T = await self._tries(attempt)
+            if tries > 1:
+                pulse().well("upstream")
+                log.warning("Upstream answers again, at try %d after %.0f s.", tries, time.monotonic() - began)
+            return answer
         except UpstreamUnavailable as error:
             gone = UpstreamGone(
                 f"Gave up on upstream after {self._patience:g} s (VTJ_UPSTREAM__PATIENCE). Last: {error}",
@@ -89,4 +98,9 @@ class Retrying:
 
 def _log(state: RetryCallState) -> None:
     error: Any = state.outcome.exception() if state.outcome else None
+    pulse().retrying(
+        "upstream", str(error), "malformed" if isinstance(error, MalformedPage) else error.fault or "connection"
+    )
+    if state.attempt_number & (state.attempt_number - 1):
+        return  # the 1st, 2nd, 4th, 8th … are told: an upstream that is away for a night must not fill the log
     log.warning("%s Asking again in %.1f s (try %d).", error, state.upcoming_sleep, state.attempt_number + 1)

@@ -1,7 +1,7 @@
 """The X-Road path: how the own security server is addressed, and what its faults mean.
 
-Sources: X-Road Message Protocol for REST (NIIS, PR-REST) sections 4.1-4.6; DVV's identifiers: its entry in
-liityntakatalogi.suomi.fi.
+Sources: X-Road Message Protocol for REST (NIIS, PR-REST) sections 4.1-4.6, Service Metadata Protocol for REST (NIIS,
+PR-MREST); DVV's identifiers: its entry in liityntakatalogi.suomi.fi.
 """
 
 import json
@@ -42,6 +42,21 @@ def root(url: str, client: str) -> str:
     return f"{url}/r1/{quote(client.split('/')[0], safe='')}/{SERVICE}"
 
 
+def metaservice(url: str, client: str, name: str) -> str:
+    """The address of listMethods or getOpenAPI, which tell of the service (PR-MREST)."""
+    subsystem, _, service = root(url, client).rpartition("/")
+    return f"{subsystem}/{name}" + (f"?serviceCode={service}" if name == "getOpenAPI" else "")
+
+
+def services(body: bytes) -> dict[str, str]:
+    """The answer of listMethods: service → its type (OPENAPI, REST). Raises ValueError for one of another form."""
+    answer = json.loads(body)
+    try:
+        return {str(one["service_code"]): str(one.get("service_type", "")) for one in answer["service"]}
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError from None
+
+
 def headers(client: str) -> dict[str, str]:
     """For one call: the id is fresh, so that it finds this call in the logs of both security servers."""
     return {"X-Road-Client": client, "X-Road-Id": str(uuid4())}
@@ -64,9 +79,13 @@ def fault(kind: str, call: str, retry_after: float | None) -> ProducerError:
     hint = HINTS.get(kind.rpartition(".")[2])
     if hint is None and kind.startswith("Client."):
         hint = CLIENT_HINT
+    error: ProducerError
     if hint is not None:
-        return UpstreamRefused(f"X-Road refused {call}: {kind}.", hint=hint)
-    cure = ""
-    if kind == f"Server.ClientProxy.{CERTIFICATE}":
-        cure = " (does it know the certificate in VTJ_UPSTREAM__CLIENT_CERT_FILE, and is its own valid?)"
-    return UpstreamUnavailable(f"X-Road could not do {call}: {kind}{cure}.", retry_after=retry_after)
+        error = UpstreamRefused(f"X-Road refused {call}: {kind}.", hint=hint)
+    else:
+        cure = ""
+        if kind == f"Server.ClientProxy.{CERTIFICATE}":
+            cure = " (does it know the certificate in VTJ_UPSTREAM__CLIENT_CERT_FILE, and is its own valid?)"
+        error = UpstreamUnavailable(f"X-Road could not do {call}: {kind}{cure}.", retry_after=retry_after)
+    error.fault = kind
+    return error

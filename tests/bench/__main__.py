@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.bench import encoder
+from tests.bench import encoder, translating, verifying
 from tests.bench.pages import as_json, pages
 from tests.bench.report import Figures, cpu, page, rate
-from tests.bench.runs import ROOT, Bench
+from tests.bench.runs import ROOT
+from tests.bench.several import Several
 from tests.broker import VERSION, NoKafka, find_broker
 
 DISTINCT: Final = 60
@@ -24,26 +25,30 @@ def main() -> int:
     )
     args = parser.parse_args()
     if args.quick:
-        sizes, output = {"rounds": 1, "each": 4, "long": 12, "load": 1000, "long_load": 3000}, args.output
+        sizes = {"rounds": 1, "each": 4, "long": 12, "load": 1000, "long_load": 3000, "listed": 300, "interval": 1}
+        sizes |= {"verify": 20_000, "translate": 2000, "each_bucket": 1, "idle": 2}
+        output = args.output
     else:
-        sizes = {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 200_000}
+        sizes = {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 1_000_000}
+        sizes |= {"listed": 300_000, "interval": 5, "verify": 10_000_000, "translate": 1_000_000}
+        sizes |= {"each_bucket": 40, "idle": 20}
         output = args.output or ROOT / "docs" / "benchmarks.md"
     try:
         broker = find_broker(own=not args.quick)
     except NoKafka as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
-    with broker, Bench(broker.bootstrap, f"bench-{secrets.token_hex(3)}", min(sizes["each"], DISTINCT)) as bench:
+    with broker, Several(broker, f"bench-{secrets.token_hex(3)}", min(sizes["each"], DISTINCT)) as bench:
         own = broker.way != "environment"
         named = f"Apache Kafka {VERSION} ({broker.way})" if own else "A Kafka of the environment"
-        told = page(measure(bench, f"{named}: one broker, one replica, no fsync", sizes))
+        told = page(measure(bench, broker.bootstrap, f"{named}: one broker, one replica, no fsync", sizes))
     print(f"\n{told}")
     if output:
         output.write_text(told, encoding="utf-8")
     return 0
 
 
-def measure(bench: Bench, broker: str, sizes: dict[str, int]) -> Figures:
+def measure(bench: Several, bootstrap: str, broker: str, sizes: dict[str, int]) -> Figures:
     each, rounds = sizes["each"], []
     bench.start()  # topics, coordinators and bytecode are warm after it
     for number in range(sizes["rounds"]):
@@ -71,8 +76,20 @@ def measure(bench: Bench, broker: str, sizes: dict[str, int]) -> Figures:
         long_load=bench.load(sizes["long_load"]),
         long_run=bench.product(sizes["long"]),
         idle_after=bench.idle_after(each),
+        verifying=verifying.measured(bootstrap, sizes["verify"]),
+        translating=translating.measured(bootstrap, sizes["translate"]),
         starts=[bench.start() for _ in range(sizes["rounds"])],
         encoding=encoder.measure(repeats=sizes["rounds"] * 3),
+        hand_overs=[bench.hand_overs() for _ in range(sizes["rounds"])],
+        scaling=[
+            (bench.scaling(1, sizes["each_bucket"]), bench.scaling(2, sizes["each_bucket"]))
+            for _ in range(sizes["rounds"])
+        ],
+        calls=bench.calls(sizes["idle"], sizes["each_bucket"]),
+        following=(
+            sizes["listed"],
+            *bench.following(sizes["listed"], sizes["interval"]),
+        ),  # last: its persons stay on the prefix
     )
 
 

@@ -8,12 +8,12 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from producer.app import quiet_collector
 from producer.events.convert import Converter
 from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
 from producer.kafka.names import java_hash
 from producer.model import EncodedEvent, Page
+from producer.operate.pace import quiet_collector
 from tests.bench.meter import Meter
 from tests.bench.pages import pages
 

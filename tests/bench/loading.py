@@ -2,16 +2,21 @@
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from unittest.mock import patch
 
-from producer import app
-from producer.config import load
-from producer.kafka.publisher import Shard
+from producer.app import parts
+from producer.app.load import load as load_state
+from producer.config import Settings, load
+from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
 from producer.operate import logs
+from producer.operate.pace import quiet_collector
 from producer.sandbox.hetu import identity
-from producer.state.load import Wanted
+from producer.state.load import Codes, Progress, Wanted
+from producer.upstream.persons import read_persons
 from producer.upstream.snapshots import Snapshots
 from tests.bench.meter import Meter
 from tests.bench.pages import SEED
@@ -31,13 +36,21 @@ async def metered(shard: Shard, pages: Sequence[EncodedPage]) -> None:
     meter.committed(sum(len(page.events) for page in pages))
 
 
+async def _load(settings: Settings, wanted: Wanted) -> Progress:
+    made = await parts.parts(settings)
+    return await load_state(made, wanted, lambda *_: None, into_changes=False, again=False)
+
+
 def main(count: int) -> None:
     settings = load().settings
     logs.set_up("warning", settings.log.format)
-    wanted = Wanted(codes=[identity(SEED, at)[0] for at in range(count)])
-    with patch.object(app, "Snapshots", MeteredSnapshots), patch.object(Shard, "commit", metered):
-        app.quiet_collector()
-        done = asyncio.run(app.load(settings, wanted, lambda *_: None, into_changes=False, again=False))
+    with tempfile.NamedTemporaryFile("w") as file:  # as a customer has it
+        file.writelines(f"{identity(SEED, at)[0]}\n" for at in range(count))
+        file.flush()
+        wanted = Wanted(codes=Codes(read_persons(Path(file.name))))
+    with patch.object(parts, "Snapshots", MeteredSnapshots), patch.object(Shard, "commit", metered):
+        quiet_collector()
+        done = asyncio.run(_load(settings, wanted))
     assert (done.answered, done.missed) == (count, 0)
     meter.tell()
 

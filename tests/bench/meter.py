@@ -65,3 +65,12 @@ def resident(pid: int, which: str = "VmRSS") -> float:
     except OSError:
         return 0.0
     return int(status.split(f"{which}:")[1].split()[0]) * 1024 / 1e6
+
+
+def busy(pid: int) -> float:
+    """Seconds of CPU, user and system, of a process; 0 where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

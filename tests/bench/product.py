@@ -1,15 +1,14 @@
 """`vtj-producer run --once` with a meter on the two ends of its line; settings from the environment, as ever."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from typing import Any
 from unittest.mock import patch
 
-from producer import app
+from producer.app import feeds, run
 from producer.config import load
 from producer.model import EncodedPage, Page
 from producer.operate import logs
-from producer.operate.commits import LoggedPublisher, LoggedShard
-from producer.pipeline import Shard
+from producer.operate.commits import LoggedShard
 from producer.upstream.retrying import Retrying
 from tests.bench.meter import Meter
 
@@ -17,9 +16,9 @@ meter = Meter()
 
 
 class MeteredFeed(Retrying):
-    async def changes_since(self, cursor: int) -> Page:
+    async def changes_since(self, cursor: int, **asked: Any) -> Page:
         meter.first_request()
-        return await super().changes_since(cursor)
+        return await super().changes_since(cursor, **asked)
 
 
 class MeteredShard(LoggedShard):
@@ -28,18 +27,11 @@ class MeteredShard(LoggedShard):
         meter.committed(sum(len(page.events) for page in pages))
 
 
-class MeteredPublisher(LoggedPublisher):
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Shard]:
-        async with super().open() as shard:
-            yield MeteredShard(shard)
-
-
 def main() -> None:
     settings = load().settings
     logs.set_up(settings.log.level, settings.log.format)
-    with patch.object(app, "Retrying", MeteredFeed), patch.object(app, "LoggedPublisher", MeteredPublisher):
-        app.run(settings, once=True)
+    with patch.object(run, "Retrying", MeteredFeed), patch.object(run, "LoggedShard", MeteredShard):
+        feeds.run([settings], once=True)
     meter.tell()
 
 

@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +14,8 @@ from typing import Final
 from tests.bench.encoder import Encoding
 from tests.bench.meter import Reading
 from tests.bench.pages import MIXES
+from tests.bench.several import BUCKETS, Calls, Scaling
+from tests.bench.translating import Translating
 
 NAMES: Final = {
     "baseline": "the straightforward script, one page a transaction",
@@ -26,7 +29,10 @@ NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """rounds: each has a reading of every name in NAMES. starts: (s to the first request, idle MB)."""
+    """rounds: each has a reading of every name in NAMES. starts: (s to the first request, idle MB).
+
+    hand_overs: signal → s until another instance works. scaling: one instance and two, in each round.
+    """
 
     command: str
     broker: str
@@ -35,13 +41,19 @@ class Figures:
     rounds: Sequence[dict[str, Reading]]
     loads: Sequence[Reading]
     long_load: Reading
+    following: tuple[int, float, float, int]  # listed persons; s of CPU for a poll, MB, buckets
     long_run: Reading
     idle_after: float
+    verifying: Reading
+    translating: Translating
     starts: Sequence[tuple[float, float]]
     encoding: Encoding
+    hand_overs: Sequence[Mapping[signal.Signals, float]]
+    scaling: Sequence[tuple[Scaling, Scaling]]
+    calls: Calls
 
 
-def rate(reading: Reading) -> float:
+def rate(reading: Reading | Scaling) -> float:
     return reading["events"] / reading["seconds"]
 
 
@@ -58,6 +70,9 @@ def page(figures: Figures) -> str:
     leaner = [cpu(one["baseline"]) / cpu(one["product"]) for one in rounds]
     rss, long_load = long_run["rss"], figures.long_load
     loaded = long_load["rss"]
+    listed, poll, following, buckets = figures.following
+    verifying, read = figures.verifying, figures.verifying["rss"]
+    translating = figures.translating
     peaks = [long_run["peak"], *(one[who]["peak"] for one in rounds for who in one if who.startswith("product"))]
     return f"""\
 # Benchmarks
@@ -95,6 +110,23 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | resident over {long_load["events"] // 20:,} persons: at 10 %, 50 %, 100 % | flat, ≤ 200 MB | \
 {loaded[len(loaded) // 10]:.0f}, {loaded[len(loaded) // 2]:.0f}, {loaded[-1]:.0f} MB |
 
+| {verifying["events"]:,} events in {verifying["commits"]:,} commits, `verify` | goal | measured |
+| --- | --- | --- |
+| events/s, on one core | ≥ 200,000 | **{rate(verifying):,.0f}** ({cpu(verifying):.1f} µs of CPU an event) |
+| resident: at 10 %, 50 %, 100 % | flat | \
+{read[len(read) // 10]:.0f}, {read[len(read) // 2]:.0f}, {read[-1]:.0f} MB |
+
+| `replay`: offsets by a ledger of {translating.entries:,} entries, at five places in it | goal | measured |
+| --- | --- | --- |
+| since a date | ≤ 2 s | **{_spread(translating.dates, "{:.2f}")} s** |
+| since a cursor | | {_spread(translating.cursors, "{:.2f}")} s |
+
+| {listed:,} listed persons in {buckets} buckets, nothing has changed | goal | measured |
+| --- | --- | --- |
+| CPU of a poll of all buckets, the dearest of four | ≤ 1 s | **{poll:.2f} s** |
+| resident | | {following:.0f} MB |
+
+{_several(figures)}
 ## The runs
 
 {len(rounds)} rounds of {figures.pages} pages ({rounds[0]["product"]["events"]:,} events), all six in each round;
@@ -122,6 +154,52 @@ It writes the same events to the same topics, and does nothing about failures, a
 limit sends bytes that were encoded before, the same four pages over and over. Upstream serves ready pages from memory,
 uncompressed, from a process of its own. The request budget is lifted: its default of 600 a minute allows ten pages a
 second.
+"""
+
+
+def _several(figures: Figures) -> str:
+    ones, twos = zip(*figures.scaling, strict=True)
+    killed, ended = ([one[number] for one in figures.hand_overs] for number in (signal.SIGKILL, signal.SIGTERM))
+    calls, entries = figures.calls, ones[0]["entries"]
+    few, many = min(entries), max(entries)
+
+    def cores(runs: Sequence[Scaling]) -> str:
+        """CPU s a second, of the instances, of Kafka and of upstream."""
+        own = median(sum(one["cpu"]) / one["seconds"] for one in runs)
+        upstream = median(one["upstream"] / one["seconds"] for one in runs)
+        brokers = [one["broker"] / one["seconds"] for one in runs if one["broker"] is not None]
+        broker = f"{median(brokers):.2f}" if brokers else "not known"
+        return f"{own:.2f}, {broker}, {upstream:.2f}"
+
+    def a_day(interval: int) -> str:
+        """MB of ledger, when every poll of each bucket brings something."""
+        commits = 86_400 / interval * BUCKETS
+        return f"{commits * entries[few] / 1e6:.2g} – {commits * entries[many] / 1e6:.2g} MB"
+
+    return f"""\
+| several instances of one feed | goal | measured |
+| --- | --- | --- |
+| hand-over after SIGKILL, until the next instance asks upstream | ≤ 15 s | {_spread(killed, "{:.1f}")} s |
+| hand-over after SIGTERM | ≤ 3 s | {_spread(ended, "{:.1f}")} s |
+| events/s of one, {BUCKETS} buckets in its 12 shards | | {_spread([rate(one) for one in ones], "{:,.0f}")} |
+| events/s of two | | {_spread([rate(one) for one in twos], "{:,.0f}")} |
+| two by one | ≥ 1.7× where there are cores | \
+**{_spread([rate(two) / rate(one) for one, two in figures.scaling], "{:.1f}×")}** |
+| cores busy with one: the instance, Kafka, upstream | | {cores(ones)} |
+| cores busy with two: the instances, Kafka, upstream | | {cores(twos)} |
+
+The instances share the machine's {os.cpu_count()} cores with Kafka and upstream.
+
+| 12 shards of one instance | measured |
+| --- | --- |
+| idle, polling each second: calls to the coordinators, and all calls to Kafka | \
+{calls["idle"]:.1f} and {calls["idle_all"]:.0f} a second |
+| busy: transactions | {_spread([one["commits"] / one["seconds"] for one in ones], "{:.0f}")} a second |
+| busy: calls to its coordinator of a transaction | {calls["each"]:.1f} |
+| bytes of a ledger entry at Kafka, events in {few} and in {many} partitions | \
+{entries[few]:,.0f} and {entries[many]:,.0f} |
+| ledger of {BUCKETS} buckets a day, when every poll brings something: `VTJ_SCHEDULE__INTERVAL` 3600, 60 | \
+{a_day(3600)}, {a_day(60)} |
 """
 
 

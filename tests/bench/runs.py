@@ -8,8 +8,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.request import urlopen
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
@@ -17,7 +18,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from producer.events.groups import Catalogue
-from tests.bench.meter import Reading, resident
+from producer.sandbox.hetu import identity
+from tests.bench.meter import Reading, busy, resident
+from tests.bench.pages import SEED
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
@@ -101,6 +104,27 @@ class Bench:
             self._seen(feed, pages + 2)
             return resident(process.pid)
 
+    def following(self, persons: int, interval: int) -> tuple[float, float, int]:
+        """Listed persons of whom nothing is told, all of them introduced before. interval: s between polls.
+
+        Returns s of CPU for a poll of all buckets, the dearest of four; resident MB; buckets.
+        """
+        feed = self._feed()
+        env = self._settings(feed, 0) | {"VTJ_UPSTREAM__WATCHLIST": "true", "VTJ_SCHEDULE__INTERVAL": str(interval)}
+        codes = "\n".join(identity(SEED, at)[0] for at in range(persons)).encode()
+        self._say("-m", "producer", "persons", "add", "-", env=env, given=codes)
+        told = self._say("-m", "producer", "persons", "list", "--json", env=env).splitlines()
+        buckets = len(told)
+        with self._service(env):
+            self._seen(feed, 2 * buckets)  # everybody has been introduced, in a transaction before
+        with self._service(env) as process:
+            _, seen = self._seen(feed, 3 * buckets)
+            polls, costs = -(-seen // buckets), [busy(process.pid)]
+            for more in range(1, 6):
+                self._seen(feed, (polls + more) * buckets)
+                costs.append(busy(process.pid))
+            return max(after - before for before, after in pairwise(costs[1:])), resident(process.pid), buckets
+
     @contextmanager
     def _service(self, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen([sys.executable, "-m", "producer", "run"], cwd=ROOT, env=env, stderr=subprocess.PIPE)
@@ -114,12 +138,16 @@ class Bench:
         """Waits for that many requests: (when the first one came, how many came)."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            with urlopen(f"{self._url}/{run}") as response:
-                told = json.load(response)
+            told = self._told(run)
             if told["requests"] >= requests:
                 return told["first"], told["requests"]
             time.sleep(0.05)
         raise TimeoutError(f"{run} did not come to request {requests}")
+
+    def _told(self, run: str) -> dict[str, Any]:
+        with urlopen(f"{self._url}/{run}") as response:
+            told: dict[str, Any] = json.load(response)
+        return told
 
     def _expected(self, pages: int, mix: str) -> int:
         return sum(self._groups[mix][page % self._distinct] for page in range(pages))
@@ -149,9 +177,14 @@ class Bench:
             raise AssertionError(f"{arguments}: {expected=}, said {reading['events']}, {committed=}")
         return reading
 
-    def _say(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
+    def _say(self, *arguments: str, env: Mapping[str, str] | None = None, given: bytes = b"") -> bytes:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=env or self._environment, capture_output=True, check=False
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=env or self._environment,
+            input=given,
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr.decode()}")

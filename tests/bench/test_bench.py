@@ -28,3 +28,5 @@ def test_a_quick_run_measures_everything(broker: Broker, tmp_path: Path) -> None
     assert page in done.stdout
     for who in ("the straightforward script, one", "vtj-producer, one page", "vtj-producer as it comes", "limit:"):
         assert f"| {who}" in page
+    assert "| two by one |" in page
+    assert "| hand-over after SIGTERM |" in page

@@ -3,7 +3,8 @@
 `POST /<run>/<mix>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the mix's ready ones over and
 over.
 `POST /<run>/…/api/v1/perustiedot` tells the same of whoever is asked for, twenty groups of each.
-`GET /<run>` tells when the run's first request came (s, the monotonic clock, which all processes share) and how many.
+`GET /<run>` tells when the run's first and last request came (s, the monotonic clock, which all processes share) and
+how many.
 On standard output, once: the port, and the number of data groups of each mix's ready pages. Ends with standard input.
 """
 
@@ -32,7 +33,8 @@ class Served:
         run, *more = path.strip("/").split("/")
         if not more:
             times = self._seen.get(run, [])
-            return [orjson.dumps({"first": times[0] if times else None, "requests": len(times)})]
+            first, last = (times[0], times[-1]) if times else (None, None)
+            return [orjson.dumps({"first": first, "last": last, "requests": len(times)})]
         self._seen.setdefault(run, []).append(time.monotonic())
         if more[-1] == "perustiedot":
             asked = zip(orjson.loads(body)["hetulista"], self._persons, strict=False)

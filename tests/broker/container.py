@@ -62,7 +62,7 @@ class DockerBroker(Broker):
         self._container = (
             DockerContainer(IMAGE)
             .with_bind_ports(PORT, free_port())
-            .with_envs(**variables, KAFKA_HEAP_OPTS="-Xms128m -Xmx512m")
+            .with_envs(**variables, KAFKA_HEAP_OPTS="-Xms128m -Xmx1536m")
             .with_command(["sh", "-c", COMMAND])
         )
         self._container.start()

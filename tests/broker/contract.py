@@ -54,6 +54,11 @@ class Broker(ABC):
     bootstrap: str
     passed_over: Sequence[str] = ()  # why the ways before this one led nowhere
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, where that is one of this machine that may be looked at."""
+        return None
+
     def restart(self) -> None:
         """An orderly stop, then a start."""
         self.stop()

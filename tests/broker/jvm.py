@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import jars
@@ -20,29 +21,52 @@ START_PATIENCE = 90
 
 
 class JvmBroker(Broker):
+    """settings: beside SETTINGS. controllers: addresses of all nodes of a cluster, of which this is `number`.
+
+    listeners: of these names too, each with an address of its own in `addresses`. accounts: SCRAM accounts, as
+    kafka-storage takes them.
+    """
+
     way = "jvm"
 
-    def __init__(self) -> None:
-        self._java, self._libs = jars.java(), jars.libs()
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        number: int = 1,
+        controllers: Sequence[str] = (),
+        options: Sequence[str] = ("-Xms128m", "-Xmx1536m"),
+        listeners: Sequence[str] = (),
+        accounts: Sequence[str] = (),
+    ) -> None:
+        self._java, self._libs, self._options = jars.java(), jars.libs(), options
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: Watcher | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="vtj-producer-kafka-"))
         atexit.register(self.close)
         try:
             self.bootstrap = f"127.0.0.1:{free_port()}"
-            controller = f"127.0.0.1:{free_port()}"
-            settings = SETTINGS | {
+            self.addresses = {name: f"127.0.0.1:{free_port()}" for name in listeners}
+            beside = "".join(f",{name}://{address}" for name, address in self.addresses.items())
+            controllers = controllers or [f"127.0.0.1:{free_port()}"]
+            all_settings = SETTINGS | {
+                "node.id": str(number),
                 "log.dirs": str(self._folder / "data"),
-                "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
-                "controller.quorum.voters": f"1@{controller}",
+                "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controllers[number - 1]}{beside}",
+                "controller.quorum.voters": ",".join(f"{at}@{one}" for at, one in enumerate(controllers, 1)),
+                **(settings or {}),
             }
             self._properties = self._folder / "server.properties"
-            self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-            self._format()
+            self._properties.write_text("".join(f"{name}={value}\n" for name, value in all_settings.items()))
+            self._format(accounts)
             self.start()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
 
     def start(self) -> None:
         with (self._folder / "broker.log").open("ab") as log:
@@ -54,7 +78,7 @@ class JvmBroker(Broker):
                 stderr=log,
                 start_new_session=True,
             )
-        self._watcher = Watcher('kill -9 -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
+        self._watcher = Watcher('kill -s KILL -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
         process = self._process
         if not answers(self.bootstrap, START_PATIENCE, lambda: process.poll() is None):
             raise NoKafka(f"the broker did not start; its last words:\n{self.log(20)}")
@@ -95,8 +119,9 @@ class JvmBroker(Broker):
             self._watcher.dismiss()
             self._watcher = None
 
-    def _format(self) -> None:
+    def _format(self, accounts: Sequence[str]) -> None:
         storage = ["format", "--cluster-id", CLUSTER_ID, "--config", str(self._properties)]
+        storage += [part for account in accounts for part in ("--add-scram", account)]
         done = subprocess.run(
             self._command("kafka.tools.StorageTool", *storage), capture_output=True, text=True, check=False
         )
@@ -104,5 +129,5 @@ class JvmBroker(Broker):
             raise NoKafka(f"the broker's storage could not be formatted: {done.stderr.strip()[-500:]}")
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        options = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOG4J}"]
+        options = [*self._options, "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOG4J}"]
         return [self._java, *options, "-cp", f"{self._libs}/*", main, *arguments]

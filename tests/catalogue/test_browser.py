@@ -1,66 +1,36 @@
 """The pages as a reader sees them: Debian's Chromium, from file://, without a network."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-DESKTOP: Final = 1280
-PHONE: Final = 390
-QUIET: Final = (  # as root, without a screen, and saying nothing to anyone
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.browser import DESKTOP, PHONE, Reader, launched, reading
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.fail("The catalogue's pages want a browser: apt-get install chromium", pytrace=False)
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=found, args=list(QUIET))
+    async with launched() as started:
         yield started
-        await started.close()
 
 
-class Reader:
-    """One who reads pages; keeps all that the browser complained of and asked for."""
-
-    def __init__(self, page: Page, folder: Path) -> None:
-        self.page = page
-        self._folder = folder
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda said: self.complaints.append(said.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("requestfailed", lambda request: self.complaints.append(request.url))
+class FileReader:
+    def __init__(self, reader: Reader, folder: Path) -> None:
+        self.page, self.fits = reader.page, reader.fits
+        self._reader, self._folder = reader, folder
 
     async def open(self, name: str) -> None:
         await self.page.goto((self._folder / name).as_uri())
 
-    async def fits(self) -> bool:
-        return bool(await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
-
     def was_undisturbed(self) -> bool:
-        assert self.complaints == []
-        assert [url for url in self.asked if not url.startswith(("file://", "data:"))] == []
-        return bool(self.asked)
+        assert self._reader.complaints == []
+        assert [url for url in self._reader.asked if not url.startswith(("file://", "data:"))] == []
+        return bool(self._reader.asked)
 
 
-async def reader(browser: Browser, folder: Path, width: int, language: str = "fi-FI") -> Reader:
-    context = await browser.new_context(viewport={"width": width, "height": 850}, locale=language)
-    context.set_default_timeout(10_000)
-    return Reader(await context.new_page(), folder)
+async def reader(browser: Browser, folder: Path, width: int, language: str = "fi-FI") -> FileReader:
+    return FileReader(await reading(browser, width, language), folder)
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])

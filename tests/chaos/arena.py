@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-from confluent_kafka import KafkaException
-
 from producer.sandbox import Sandbox
 from tests.broker import Broker
 from tests.chaos.group import put_out
@@ -71,7 +69,7 @@ class Arena:
             direct = Deployment(broker.bootstrap, prefix, sandbox.url)
             await direct.apply_topics()
             names = direct.names
-            with Watch().following(broker.bootstrap, names.cursor_topic, names.shard) as watch:
+            with Watch().following(broker.bootstrap, names.cursor_topic, [names.shard]) as watch:
                 yield cls(broker, proxy, sandbox, watch, direct, dice)
 
     # the log
@@ -186,18 +184,6 @@ class Arena:
     async def on_broker(self, deed: str) -> None:
         """kill, start, stop, pause, resume or restart."""
         await asyncio.to_thread(getattr(self.broker, deed))
-
-    async def nothing_open(self) -> None:
-        """Waits until the broker has ended every transaction, whoever began it."""
-        async with asyncio.timeout(PATIENCE):
-            while not await asyncio.to_thread(self._nothing_open):
-                await asyncio.sleep(0.1)
-
-    def _nothing_open(self) -> bool:
-        try:
-            return self.direct.nothing_open()
-        except KafkaException:  # a leader is being found
-            return False
 
     # the judgement
 

@@ -71,7 +71,8 @@ class Proxy:
     """`async with Proxy(broker's host:port) as proxy`: the program connects to `proxy.address`.
 
     delay: seconds before a message is passed on. phases: pid → what Kafka was last asked by it, or None between
-    transactions. begun: transactions that had a partition. beat: seconds between two commits, of late.
+    transactions. begun: transactions that had a partition. passed: requests by kind. beat: seconds between two commits,
+    of late.
     """
 
     def __init__(self, bootstrap: str) -> None:
@@ -155,8 +156,8 @@ class Proxy:
         return True
 
     def asked(self, api: int, pid: int) -> None:
+        self.passed[api] += 1
         if api in PHASES:
-            self.passed[api] += 1
             self.phases[pid] = PHASES[api]
         if api == ADD_PARTITIONS and pid not in self._open:
             self._open.add(pid)

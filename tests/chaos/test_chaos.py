@@ -72,4 +72,6 @@ async def wreak(broker: Broker, prefix: str, dice: random.Random, rounds: Sequen
                 verdict = await arena.audit()
                 print(f"     {verdict}", flush=True)
         assert arena.up_to_date
+        verified = await arena.direct.run("verify")
+        assert verified.code == 0, verified.out + verified.err
         print(f"\n{arena.report(time.monotonic() - began)}\noracle: {verdict}")

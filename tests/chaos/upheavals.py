@@ -104,7 +104,7 @@ async def frozen_alone(arena: Arena) -> None:
     worker = await arena.working()
     held = await moment(arena, PRODUCE, answer=True)
     arena.freeze(worker)
-    await arena.nothing_open()
+    await arena.direct.at_rest(PATIENCE)
     held.pass_on()
     await arena.thaw(worker)
 

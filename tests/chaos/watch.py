@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,38 +13,46 @@ from confluent_kafka import Consumer, TopicPartition
 class Seen:
     """A cursor record. pid: of the instance that committed it."""
 
+    bucket: bytes | None
     previous: int | None
     cursor: int
     pid: int
 
 
 class Watch:
-    """What a read_committed consumer has seen so far. faults: wherever the cursor did not go on from where it was."""
+    """What a read_committed consumer has seen so far.
 
-    def __init__(self) -> None:
+    faults: wherever a bucket's cursor did not go on from where it was. cursors: where each bucket is. listing: some
+    commits only say who is followed, and leave the cursor.
+    """
+
+    def __init__(self, *, listing: bool = False) -> None:
         self.seen: list[Seen] = []
         self.faults: list[str] = []
+        self.cursors: dict[bytes | None, int] = {}
+        self.takeovers = 0  # how often a bucket's commit came from another instance than the one before
+        self._last: dict[bytes | None, int] = {}  # bucket → pid
+        self._least = 0 if listing else 1
         self._over = threading.Event()
 
     @property
     def cursor(self) -> int | None:
-        return self.seen[-1].cursor if self.seen else None
+        """Of the bucket that is farthest behind."""
+        return min([*self.cursors.values()], default=None)  # a copy: the thread may add one
 
-    @property
-    def takeovers(self) -> int:
-        """How often a commit came from another instance than the one before."""
-        return sum(one.pid != before.pid for before, one in zip(self.seen, self.seen[1:], strict=False))
-
-    def take(self, value: bytes) -> None:
+    def take(self, bucket: bytes | None, value: bytes) -> None:
         told = json.loads(value)
-        one = Seen(told["previousCursor"], told["cursor"], int(told["instance"].rsplit("-", 2)[1]))
-        if one.previous != self.cursor or (one.previous is not None and one.cursor <= one.previous):
-            self.faults.append(f"commit {len(self.seen)}: cursor {self.cursor}, then {one.previous} → {one.cursor}")
+        one = Seen(bucket, told["previousCursor"], told["cursor"], int(told["instance"].rsplit("-", 2)[1]))
+        before = self.cursors.get(bucket)
+        if one.previous != before or (one.previous is not None and one.cursor < one.previous + self._least):
+            self.faults.append(f"commit {len(self.seen)}: cursor {before}, then {one.previous} → {one.cursor}")
+        self.takeovers += self._last.get(bucket, one.pid) != one.pid
+        self.cursors[bucket], self._last[bucket] = one.cursor, one.pid
         self.seen.append(one)
 
     @contextmanager
-    def following(self, bootstrap: str, topic: str, partition: int) -> Iterator["Watch"]:
-        """Follows the partition in a thread, over everything that happens to the broker."""
+    def following(self, bootstrap: str, topic: str, partitions: Iterable[int]) -> Iterator["Watch"]:
+        """Follows the partitions in a thread, over everything that happens to the broker."""
         consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -57,7 +65,7 @@ class Watch:
                 "log_level": 0,
             }
         )
-        consumer.assign([TopicPartition(topic, partition, 0)])
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         thread = threading.Thread(target=self._follow, args=(consumer,))
         thread.start()
         try:
@@ -73,4 +81,4 @@ class Watch:
             if message is not None and message.error() is None:  # errors tell of a broker that is away
                 value = message.value()
                 assert value is not None
-                self.take(value)
+                self.take(message.key(), value)

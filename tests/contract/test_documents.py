@@ -21,7 +21,7 @@ from producer.kafka.topics import plan
 from tests.broker import VERSION
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "schemas" / "README.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "schemas" / "README.md"]
 SOURCES = sorted(ROOT.glob("producer/**/*.py"))
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in [*DOCUMENTS, *SOURCES]}
 README, ARCHITECTURE, KAFKA = TEXTS["README.md"], TEXTS["docs/architecture.md"], TEXTS["docs/kafka.md"]
@@ -89,6 +89,7 @@ def test_every_setting_exists() -> None:
     known = {setting.env for setting in settings()}
     for name, text in TEXTS.items():
         named = set(re.findall(r"\bVTJ_[A-Z][A-Z0-9_]*", text))
+        named = {re.sub("^VTJ_FEEDS__[A-Z0-9]+__", "VTJ_", one) for one in named}  # of a feed: the same behind its name
         if name.endswith(".py"):  # the beginning of a name that is put together
             named = {one for one in named if not one.endswith("_")}
         assert named <= known, name

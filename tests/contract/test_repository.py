@@ -42,7 +42,7 @@ def tracked() -> list[Path]:
 def texts() -> dict[str, str]:
     """Every file; all are text, in UTF-8."""
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes().decode() for path in tracked()}
-    assert {"README.md", "producer/app.py", "tests/contract/test_repository.py"} <= set(files)
+    assert {"README.md", "producer/app/run.py", "tests/contract/test_repository.py"} <= set(files)
     return files
 
 

@@ -14,7 +14,7 @@ from aiokafka.producer.sender import AddPartitionsToTxnHandler
 from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from confluent_kafka import Message, Producer
 
-from producer.kafka import publisher  # noqa: F401 - sets the constant
+from producer.kafka import shard  # noqa: F401 - sets the constant
 from producer.kafka.names import java_hash
 from tests.integration.deployment import SOON, Deployment
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kafka
 
 
 async def test_the_wait_between_transactions_is_the_constant_that_we_set() -> None:
-    """Dropped, renamed, or no longer 20 ms by default: then publisher.py has nothing to mend, or mends it in vain."""
+    """Dropped, renamed, or no longer 20 ms by default: then shard.py has nothing to mend, or mends it in vain."""
     assert "BACKOFF_OVERRIDE = 0.02 " in inspect.getsource(aiokafka.producer.sender)
     manager = TransactionManager("id", 1000)
     sender = SimpleNamespace(_retry_backoff=0.1, _txn_manager=manager)

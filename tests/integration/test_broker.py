@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.broker import Broker, NoKafka, find_broker
+from tests.broker.cluster import Cluster
 from tests.broker.discovery import FORCE
 
 pytestmark = pytest.mark.kafka
@@ -76,6 +77,16 @@ def test_without_any_way_the_error_names_the_cure(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(FORCE, "jvm")
     with pytest.raises(NoKafka, match=r"install Java 17 or later and Maven.* or start Docker.* or set KAFKA_B"):
         find_broker()
+
+
+def test_a_cluster_is_made_here_whatever_is_named_or_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(NoKafka, match=r"^a cluster of 3 brokers .* install Java 17 or later and Maven"):
+        Cluster()
 
 
 def test_an_address_that_was_named_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ async def test_cursor_show_tells_where_the_feed_stands(filled: Deployment) -> No
 
 
 async def test_cursor_show_of_a_feed_that_never_began(deployment: Deployment) -> None:
+    deployment = deployment.small
     nothing = await deployment.run("cursor", "show")
     assert nothing.code == 5
     assert f"{deployment.topic('cursor')}: missing" in nothing.err
@@ -140,7 +141,7 @@ async def test_tail_waits_for_what_comes_and_names_no_person_in_the_process_list
     broker: Broker, prefix: str, persons: list[str]
 ) -> None:
     async with Sandbox(persons=40, history=40) as sandbox:
-        deployment = await Deployment(broker.bootstrap, prefix, sandbox.url).apply_topics()
+        deployment = await Deployment(broker.bootstrap, prefix, sandbox.url).small.apply_topics()
         code = sandbox.codes()[0]
         record = {"henkilotunnus": code, "tietoryhmat": [{"tietoryhma": "KOTIKUNTA", "kuntakoodi": "091"}]}
         assert (await deployment.run("run", "--once")).code == 0

@@ -1,6 +1,7 @@
 """A commit is all of its pages with ledger entry and cursor, or nothing; and what no topic takes is a dead letter."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,9 +13,9 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from producer.errors import Doubt, KafkaRefused
-from producer.kafka import publisher as publishing
+from producer.kafka import shard as publishing
 from producer.kafka.batches import Batches
-from producer.kafka.publisher import Shard
+from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
 from producer.pipeline import line
 from tests.integration.deployment import DEAD_LETTER, KOTIKUNTA, SOON, Deployment, change, kotikunta, places
@@ -63,7 +64,12 @@ async def test_every_event_is_there_once_and_the_ledger_says_where(deployment: D
     async with opened(deployment.create_topics()) as shard:
         await shard.commit([encoded(deployment, 1, 5, *first), encoded(deployment, 5, 9, *second, "no record")])
     begin, entry = await deployment.entries()
-    assert (begin["events"], begin["offsets"], begin["previousCursor"]) == (0, {}, None)
+    assert (begin["events"], begin["offsets"], begin["previousCursor"], begin["previousEntry"]) == (0, {}, None, None)
+    first_entry, last_entry = (
+        hashlib.sha256(one.value or b"").hexdigest() for one in await deployment.stored("ledger")
+    )
+    assert entry["previousEntry"] == first_entry
+    assert [one["entry"] for one in await deployment.entries("cursor")] == [first_entry, last_entry]
     assert {name: entry[name] for name in ("pages", "records", "events", "deadLetters")} == {
         "pages": 2,
         "records": 81,
@@ -73,9 +79,11 @@ async def test_every_event_is_there_once_and_the_ledger_says_where(deployment: D
     for name, events in ((KOTIKUNTA, 120), (DEAD_LETTER, 1)):
         stored = await deployment.stored(name)
         assert len(stored) == events
-        for partition, (start, end, count) in entry["offsets"][deployment.topic(name)].items():
+        for partition, (start, end, count, digest) in entry["offsets"][deployment.topic(name)].items():
             offsets = [one.offset for one in stored if one.partition == int(partition)]
             assert (offsets[0], offsets[-1], len(offsets)) == (start, end, count)
+            ids = b"".join(one.headers[0][1] for one in stored if one.partition == int(partition))
+            assert digest == hashlib.sha256(ids).hexdigest()
     by_place = [(event["cursor"], event["position"]) for event in await deployment.events()]
     assert sorted(by_place) == [(5, at) for at in range(40)] + [(9, at) for at in range(80)]
 
@@ -139,8 +147,8 @@ async def test_pages_that_are_ready_share_a_transaction_and_none_is_split(
     async def enough() -> bool:
         return False
 
-    publisher = deployment.create_topics().publisher()
-    await line(Feed(), deployment.converter, publisher, begin, enough, most=40)
+    async with deployment.create_topics().publisher().open() as shard:
+        await line(Feed(), deployment.converter, shard, begin, enough, most=40)
     assert asked == list(range(1, 13))
     entries = (await deployment.entries())[1:]
     assert sum(entry["pages"] for entry in entries) == 12

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from producer.config import Settings, Topics
 from producer.events.convert import Converter
 from producer.events.framing import Framing, SingleObject
 from producer.events.groups import Catalogue
+from producer.events.identity import _CHECK as CHECK
+from producer.events.identity import usable_building
+from producer.events.pseudonyms import Pseudonyms
+from producer.kafka.names import SHARDS, java_hash
 from producer.model import EncodedEvent, Page
 from producer.registry.subjects import framing
 from tests.broker import VERSION, Broker
@@ -282,3 +287,23 @@ def test_kcat(registered: Published) -> None:
         check=False,
     )
     assert without.returncode != 0, "Debian's kcat has learnt Avro: docs/consume.md can say more"
+
+
+def test_a_key_has_the_partition_that_java_gives_it(jars: Path, persons: list[str]) -> None:
+    """Of persons, pseudonyms and buildings, for all the counts that there may be: Java's consumers can join."""
+    hidden = Pseudonyms(b"a" * 32, 1)
+    buildings = [f"{number}{CHECK[number % 31]}" for number in range(900_000_000, 900_000_500)]
+    feeds = [f"vtj/{bucket}" for bucket in ("state", *range(40))]
+    keys = [one.encode() for one in (*persons, *map(hidden.of, persons), *buildings, *feeds, "Å" * 32)]
+    assert all(map(usable_building, buildings))
+    counts = [1, 2, 3, Topics().partitions, SHARDS, 7, 30, 128, 1000]
+    told = subprocess.run(
+        [with_compiler(), "-cp", f"{jars}/*", str(POM.with_name("Partitions.java")), *map(str, counts)],
+        input=b"\n".join(map(b64encode, keys)),
+        capture_output=True,
+        timeout=JVM_PATIENCE,
+        check=True,
+    ).stdout
+    in_java = [[int(partition) for partition in line.split()] for line in told.splitlines()]
+    assert in_java == [[java_hash(key) % count for count in counts] for key in keys]
+    assert {row[counts.index(SHARDS)] for row in in_java} == set(range(SHARDS))

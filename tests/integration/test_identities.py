@@ -35,7 +35,7 @@ async def test_who_follows_a_code_follows_the_person(
     first, second, third, stranger = sandbox.codes()[:4]
     listed = tmp_path / "persons"
     listed.write_text(first)
-    deployment = Deployment(broker.bootstrap, prefix, sandbox.url).but(VTJ_UPSTREAM__PERSONS_FILE=str(listed))
+    deployment = Deployment(broker.bootstrap, prefix, sandbox.url).small.but(VTJ_UPSTREAM__PERSONS_FILE=str(listed))
     await deployment.apply_topics()
     sandbox.append([change(first), change(second), change(stranger)])  # the second is somebody else so far
     sandbox.append([corrected(first, second), *[change(first)] * 9, change(second), change(stranger)])

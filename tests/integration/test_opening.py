@@ -14,7 +14,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from producer.errors import CursorUnreadable, Doubt, KafkaRefused, StepDown
-from producer.kafka.publisher import Shard
+from producer.kafka.shard import Shard
 from tests.broker import Broker
 from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, kotikunta, places
 from tests.integration.pages import encoded
@@ -117,14 +117,14 @@ async def test_who_is_fenced_before_its_cursor_is_written_says_so_once(
 
     async def work() -> None:
         async with deployment.publisher().open() as older:
-            send = older._producer.send
+            send = older._transactions._producer.send
 
             async def overtaken(*arguments: Any, **options: Any) -> Any:
-                older._producer.send = send
+                older._transactions._producer.send = send
                 assert await reopened(deployment) == 1
                 return await send(*arguments, **options)
 
-            older._producer.send = overtaken
+            older._transactions._producer.send = overtaken
             await older.commit([encoded(deployment, 1, 2, *map(change, persons))])
 
     failed = await asyncio.gather(work(), return_exceptions=True)
@@ -138,7 +138,7 @@ async def test_who_is_fenced_before_its_cursor_is_written_says_so_once(
 
 
 def _hold_commit(shard: Shard, reached: asyncio.Event, go_on: asyncio.Event) -> None:
-    producer = shard._producer
+    producer = shard._transactions._producer
     commit = producer.commit_transaction
 
     async def held() -> None:
@@ -160,7 +160,7 @@ async def test_what_an_older_incarnation_sent_late_is_refused(
     page = encoded(deployment, 1, 2, change(persons[0]))
     async with verification_off(deployment), deployment.publisher().open() as older:
         await older.commit([page])
-        producer = older._producer
+        producer = older._transactions._producer
         [slot] = [slot for slot in producer._txn_manager._sequence_numbers if slot.topic == deployment.topic(KOTIKUNTA)]
         async with deployment.publisher().open() as younger:
             assert younger.cursor == 2
@@ -227,10 +227,15 @@ async def test_a_timeout_that_the_broker_does_not_grant_names_the_setting(deploy
     assert "VTJ_KAFKA__TRANSACTION_TIMEOUT" in refused.value.hint
 
 
-@contextmanager
-def unknown_to_the_coordinator(deployment: Deployment, shard: Shard, names: list[str]) -> Iterator[None]:
+@asynccontextmanager
+async def unknown_to_the_coordinator(deployment: Deployment, shard: Shard, names: list[str]) -> AsyncIterator[None]:
     """A commit marks all partitions but those of these topics: as a coordinator does that finds no leader for them."""
-    manager = shard._producer._txn_manager
+    producer = shard._transactions._producer
+    manager = producer._txn_manager
+    # Nobody is asked before what is sent there: a marker of the opening that comes late would abort it.
+    await producer.begin_transaction()
+    manager.maybe_add_partition_to_txn(TopicPartition(deployment.topic("dead-letter"), 0))
+    await producer.commit_transaction()
     add = manager.maybe_add_partition_to_txn
     topics = {deployment.topic(name) for name in names}
 
@@ -270,11 +275,11 @@ async def test_what_the_broker_committed_in_part_is_made_whole(
     first = encoded(deployment, 1, 2, change(persons[0], kotikunta(), nimi))
     second = encoded(deployment, 2, 3, change(persons[0]))  # elsewhere than the first, but for one topic
     async with verification_off(deployment), deployment.publisher().open() as shard:
-        with unknown_to_the_coordinator(deployment, shard, PARTS[missing]):
+        async with unknown_to_the_coordinator(deployment, shard, PARTS[missing]):
             await shard.commit([first])
         assert not deployment.nothing_open()
         if who == "the same":
-            await shard._producer.client.close()  # the connections; it makes new ones
+            await shard._transactions._producer.client.close()  # the connections; it makes new ones
             await shard.commit([second])
         else:
             async with deployment.publisher().open() as younger:
@@ -295,9 +300,9 @@ async def test_what_is_visible_nowhere_is_done_again(
     page = encoded(deployment, 1, 2, change(persons[0]))
     topics = [KOTIKUNTA, "ledger", "cursor"] if fate == "committed" else ["ledger", "cursor"]
     async with verification_off(deployment), deployment.publisher().open() as shard:
-        with unknown_to_the_coordinator(deployment, shard, topics):
+        async with unknown_to_the_coordinator(deployment, shard, topics):
             if fate == "aborted":
-                shard._producer.commit_transaction = shard._producer.abort_transaction
+                shard._transactions._producer.commit_transaction = shard._transactions._producer.abort_transaction
             await shard.commit([page])
         async with deployment.publisher().open() as younger:
             assert younger.cursor == 1

@@ -1,13 +1,17 @@
 """A broker that freezes, restarts or dies: the service goes on, or ends when told; nothing is lost or doubled."""
 
 import asyncio
+import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
 from producer.errors import Doubt
 from producer.kafka.ownership import membership
+from producer.kafka.reader import reader
 from producer.sandbox import Sandbox
 from tests.broker import Broker
 from tests.integration.deployment import Deployment, Ended, Instance, change, until
@@ -46,7 +50,7 @@ async def down(broker: Broker) -> AsyncIterator[None]:
 
 def feed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
     """One that is quick to give up on a broker."""
-    return Deployment(broker.bootstrap, prefix, sandbox.url).but(
+    return Deployment(broker.bootstrap, prefix, sandbox.url).small.but(
         VTJ_SCHEDULE__INTERVAL="1",
         VTJ_KAFKA__TRANSACTION_EVENTS="500",
         VTJ_KAFKA__TRANSACTION_TIMEOUT="5",
@@ -132,7 +136,7 @@ async def test_a_frozen_broker_ends_the_start_in_time(frail_broker: Broker, pref
     async with frozen(frail_broker):
         ended = await feed(frail_broker, prefix, sandbox).run("run", patience=20)
     assert ended.code == 8
-    assert "no end within 3 s" in ended.err
+    assert "asking Kafka: " in ended.err
     assert "Is Kafka up and reachable" in ended.err
 
 
@@ -161,3 +165,34 @@ async def test_an_outage_leaves_no_task_behind(frail_broker: Broker, prefix: str
             with pytest.raises(Doubt):
                 await shard.commit([encoded(deployment, 1, 2, *map(change, persons))])
         assert asyncio.all_tasks() == before
+
+
+async def test_a_broker_that_takes_connections_and_says_nothing_is_passed_over(
+    broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "shuffle", lambda _: None)  # aiokafka would begin with any of them
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        deployment = Deployment(f"127.0.0.1:{port},{broker.bootstrap}", prefix).but(VTJ_KAFKA__COMMIT_TIMEOUT="3")
+        async with reader(deployment.settings.kafka, "test") as consumer:
+            assert consumer._client.cluster.brokers()
+
+
+async def test_a_broker_that_has_moved_is_looked_up_anew(
+    broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _, port = broker.bootstrap.partition(":")
+    loop, where = asyncio.get_running_loop(), "127.0.0.99"
+    look_up = loop.getaddrinfo
+
+    async def resolved(name: str, at: int, **options: int) -> list[Any]:
+        return await look_up(where if name == "kafka.example" else name, at, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolved)
+    kafka = Deployment(f"kafka.example:{port}", prefix).but(VTJ_KAFKA__COMMIT_TIMEOUT="3").settings.kafka
+    with pytest.raises(Doubt):
+        async with reader(kafka, "test"):
+            pass
+    where = host
+    async with reader(kafka, "test") as consumer:
+        assert consumer._client.cluster.brokers()

@@ -1,10 +1,12 @@
 """Several instances of one feed: one works, the others wait and take over, and they never fight."""
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -28,8 +30,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
-    deployment = Deployment(broker.bootstrap, prefix, sandbox.url)
-    await deployment.apply_topics()
+    deployment = await Deployment(broker.bootstrap, prefix, sandbox.url).small.apply_topics()
     return deployment.but(VTJ_SCHEDULE__INTERVAL="1", VTJ_KAFKA__TRANSACTION_EVENTS="1000")
 
 
@@ -118,9 +119,9 @@ async def test_who_slept_through_its_replacement_commits_nothing_and_does_not_fi
         sandbox.grow(4_000)
         await worker.says("more to come", worker.log.count("more to come") + 1)
         worker.signal(signal.SIGSTOP)
-        before = len(worker.log)
         await waiter.says(OPENED, waiter.log.count(OPENED) + 1, TAKES_OVER)
         await waiter.says(COMMITTED, waiter.log.count(COMMITTED) + 1)
+        before = len(worker.log)  # by now its last words have been read too
         opened = {instance: instance.log.count(OPENED) for instance in (worker, waiter)}
         worker.signal(signal.SIGCONT)
         shard = fed.names.shard
@@ -175,3 +176,30 @@ async def test_who_joins_before_the_topic_is_known_everywhere_gets_its_shards_so
         assert member.shards == frozenset()
         deployment.create_topics()
         await until(lambda: member.shards == frozenset(range(12)), "the shards")
+
+
+async def test_status_tells_who_works_on_what(broker: Broker, prefix: str) -> None:
+    async with Sandbox(persons=60, history=200, page_size=50) as sandbox:
+        codes = "\n".join(sandbox.codes()).encode()
+        fed = (
+            await Deployment(broker.bootstrap, prefix, sandbox.url)
+            .small.but(VTJ_UPSTREAM__WATCHLIST="true", VTJ_UPSTREAM__BUCKET_SIZE="20")
+            .apply_topics()
+        )
+        nothing = await fed.run("status")
+        assert (nothing.code, nothing.out) == (0, "No instance is running.\nNo bucket has a position yet.\n"), (
+            nothing.err
+        )
+        assert (await fed.run("persons", "add", "-", given=codes)).code == 0
+        async with fed.start("run") as first, fed.start("run") as second:
+            for bucket in range(3):
+                told = f"bucket {bucket}: committed cursor 5"  # not 0, where it only tells who is followed
+                await until(lambda told=told: told in first.log + second.log, told)  # type: ignore[misc]
+            rows = [json.loads(line) for line in (await fed.run("status", "--json")).out.splitlines()]
+            shown = await fed.run("status")
+        assert [(row["name"], row["shard"]) for row in rows] == [
+            (str(bucket), replace(fed.names, bucket=str(bucket)).shard) for bucket in range(3)
+        ]
+        assert {row["owner"] for row in rows} <= {line.split(":")[0] for line in shown.out.splitlines()[:2]}
+        assert all(row["events"] >= 20 and row["age"] < 60 for row in rows), rows
+        assert "shards " in shown.out

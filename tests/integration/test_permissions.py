@@ -44,7 +44,7 @@ async def denied(deployment: Deployment, kind: ResourceType, name: str, right: A
 
 async def test_a_missing_right_ends_the_run(frail_broker: Broker, prefix: str) -> None:
     async with Sandbox(persons=100, history=300, page_size=50) as sandbox:
-        deployment = await Deployment(frail_broker.bootstrap, prefix, sandbox.url).apply_topics()
+        deployment = await Deployment(frail_broker.bootstrap, prefix, sandbox.url).small.apply_topics()
         deployment = deployment.but(VTJ_KAFKA__TRANSACTION_TIMEOUT="5")
         assert (await deployment.run("run", "--once")).code == 0
         sandbox.grow(100)

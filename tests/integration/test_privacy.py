@@ -179,7 +179,7 @@ FAILURES = [
 
 
 async def test_what_is_told_when_upstream_fails(deployment: Deployment, tmp_path: Path) -> None:
-    await deployment.apply_topics()
+    deployment = await deployment.small.apply_topics()
     persons = persons_file(tmp_path)
     few = asyncio.Semaphore(3)
 
@@ -202,7 +202,7 @@ async def test_what_is_told_when_upstream_fails(deployment: Deployment, tmp_path
         assert clean(ended.err, ended.out)
 
     await asyncio.gather(*(run(at, failure) for at, failure in enumerate(FAILURES)))
-    assert {one.topic for one in await deployment.stored()} == {"cursor", "ledger"}  # where the feeds begin
+    assert {one.topic for one in await deployment.stored()} == {"cursor", "identity", "ledger", "watchlist"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producer import app
+from producer.app.load import load
+from producer.app.parts import parts
 from producer.sandbox import Sandbox
+from producer.sandbox.log import Log
 from producer.state.load import Wanted
 from tests.broker import Broker
 from tests.integration.deployment import Deployment, change
@@ -36,14 +38,25 @@ def listed(tmp_path: Path, sandbox: Sandbox) -> Path:
 
 
 @pytest.fixture
-async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
+def planned(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
     deployment = Deployment(broker.bootstrap, prefix, sandbox.url)
-    return await deployment.but(VTJ_STATE__ENABLED="true", VTJ_UPSTREAM__START=None).apply_topics()
+    return deployment.but(VTJ_STATE__ENABLED="true", VTJ_UPSTREAM__START=None)
+
+
+@pytest.fixture
+async def fed(planned: Deployment) -> Deployment:
+    return await planned.apply_topics()
+
+
+@pytest.fixture
+async def small(planned: Deployment) -> Deployment:
+    """For what does not depend on the groups."""
+    return await planned.small.apply_topics()
 
 
 async def faults(deployment: Deployment, sandbox: Sandbox, codes: Sequence[str] | None = None) -> list[str]:
     told = sandbox.codes() if codes is None else codes
-    return await asyncio.to_thread(judge_state, await deployment.stored(), sandbox.url, told)
+    return await asyncio.to_thread(judge_state, await deployment.stored(), sandbox.url, told, deployment.permit)
 
 
 async def test_a_load_tells_of_everybody_and_the_feed_goes_on_from_there(
@@ -103,16 +116,24 @@ async def test_a_load_that_is_killed_goes_on_where_it_was(broker: Broker, prefix
 
 
 async def test_a_list_with_unknown_codes_is_reconciled(
-    fed: Deployment, sandbox: Sandbox, listed: Path, tmp_path: Path
+    small: Deployment, sandbox: Sandbox, listed: Path, tmp_path: Path
 ) -> None:
     unknown = "010101-999X"
-    listed.write_text("\n".join([sandbox.codes()[0], unknown, *sandbox.codes()[1:5]]))
+    source = sandbox._source
+    assert isinstance(source, Log)
+    [recoded] = source._register.find([sandbox.codes()[2]])
+    old = recoded.code
+    source._register.recode(recoded)
+    codes = {"aktiivinenHenkilotunnus": recoded.code, "edellisetHenkilotunnukset": [old]}
+    recoded.put("HENKILOTUNNUS_KORJAUS", voimassaolo="AKTIIVI", muutettuHenkilotunnus=recoded.code, **codes)
+    listed.write_text("\n".join([sandbox.codes()[0], unknown, old, *sandbox.codes()[3:5]]))
     missing = tmp_path / "missing"
-    loaded = await fed.run("load", str(listed), "--missing", str(missing))
+    loaded = await small.run("load", str(listed), "--missing", str(missing))
     assert loaded.code == 0, loaded.err
+    assert "asked: 5 persons; answered: 4 persons, 1 codes under a newer one" in loaded.out
     assert "silently missing: 1, place in the list: 2 " in loaded.out
     assert missing.read_text().split() == [unknown]
-    assert unknown not in loaded.out + loaded.err
+    assert all(code not in loaded.out + loaded.err for code in (unknown, old, recoded.code))
 
 
 async def test_municipalities_come_from_the_weekly_snapshot(
@@ -123,8 +144,8 @@ async def test_municipalities_come_from_the_weekly_snapshot(
     assert refused.code == 2
     assert "The weekly snapshot is of 2026-01-" in refused.err
     wanted = Wanted(municipalities=["091"], weekly=True)
-    monkeypatch.setattr("producer.state.load._today", lambda: date(2026, 1, 14))
-    done = await app.load(fed.settings, wanted, lambda *_: None, into_changes=False, again=False)
+    monkeypatch.setattr("producer.state.load.today", lambda: date(2026, 1, 14))
+    done = await load(await parts(fed.settings), wanted, lambda *_: None, into_changes=False, again=False)
     extracted = date.fromisoformat(done.extracted or "")
     sandbox.grow(300)
     assert (await fed.run("run", "--once")).code == 0
@@ -160,14 +181,14 @@ async def test_a_feed_that_follows_asks_for_a_decision(fed: Deployment, sandbox:
     assert (await fed.audit()).sound
 
 
-async def test_changes_go_on_while_perustiedot_is_refused(fed: Deployment, sandbox: Sandbox) -> None:
+async def test_changes_go_on_while_perustiedot_is_refused(small: Deployment, sandbox: Sandbox) -> None:
     sandbox.set_faults([{"fault": 403, "endpoint": "perustiedot", "times": None}])
-    async with fed.but(VTJ_UPSTREAM__START="0").start("run") as running:
+    async with small.but(VTJ_UPSTREAM__START="0").start("run") as running:
         await running.says(f"committed cursor {sandbox.state()['last']}:")
         await running.says("the state topics stand still, the changes go on")
         ended = await running.stop()
     assert ended.code == 0
-    assert (await fed.audit()).sound
+    assert (await small.audit()).sound
 
 
 async def test_when_a_turvakielto_begins_the_state_is_withheld_before_perustiedot_answers(

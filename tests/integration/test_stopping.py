@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from producer import app
+from producer.operate import stopping
 from producer.sandbox import Sandbox
 from tests.broker import Broker
 from tests.integration.deployment import Deployment, Ended, until
@@ -25,7 +25,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
-    return await Deployment(broker.bootstrap, prefix, sandbox.url).apply_topics()
+    return await Deployment(broker.bootstrap, prefix, sandbox.url).small.apply_topics()
 
 
 async def assert_well_ended(deployment: Deployment, ended: Ended) -> None:
@@ -73,7 +73,7 @@ async def test_in_the_middle_of_catching_up(fed: Deployment, sandbox: Sandbox) -
 
 async def test_who_presses_ctrl_c_again_cuts_off_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one has begun to abort the transaction."""
-    monkeypatch.setattr(app, "STOP_LIMIT", 1e6)  # its timer would end the tests
+    monkeypatch.setattr(stopping, "STOP_LIMIT", 1e6)  # its timer would end the tests
     begun, go_on, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
     ended: list[str] = []
 
@@ -89,14 +89,14 @@ async def test_who_presses_ctrl_c_again_cuts_off_nothing(monkeypatch: pytest.Mon
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, heard.set)
     try:
-        stopping = asyncio.ensure_future(app._until_stopped(service()))
+        stopped = asyncio.ensure_future(stopping.until_stopped(service()))
         loop.call_soon(os.kill, os.getpid(), signal.SIGTERM)
         await begun.wait()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # heard in this order
             os.kill(os.getpid(), number)
         await heard.wait()
         go_on.set()
-        await stopping
+        await stopped
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)

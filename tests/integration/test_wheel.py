@@ -76,7 +76,7 @@ def test_the_sdist_holds_the_project_and_nothing_that_lies_about(built: Built) -
         names = {name.partition("/")[2] for name in archive.getnames()}
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\n")
     assert names - {"PKG-INFO"} <= set(listed)
-    assert names >= SCHEMAS | {"README.md", "Makefile", "pyproject.toml", "tests/conftest.py", "producer/app.py"}
+    assert names >= SCHEMAS | {"README.md", "Makefile", "pyproject.toml", "tests/conftest.py", "producer/app/run.py"}
 
 
 def test_the_wheel_holds_the_package_and_its_schemas_alone(built: Built) -> None:

@@ -18,12 +18,20 @@ __all__ = ["Change", "Stored", "Verdict", "audit", "judge", "read_log", "read_to
 
 
 def audit(
-    bootstrap: str, prefix: str, sandbox: str, *, persons: frozenset[str] | None = None, patience: float = 120
+    bootstrap: str,
+    prefix: str,
+    sandbox: str,
+    *,
+    persons: frozenset[str] | None = None,
+    permit: frozenset[str] | None = None,
+    patience: float = 120,
 ) -> Verdict:
     """Read everything and judge it.
 
-    sandbox: its URL. persons: the codes that the feed follows; None: all. patience: seconds to wait for the end of a
-    transaction that is still open. Raises TimeoutError when it is not over then.
+    sandbox: its URL. persons: the codes that the feed follows; permit: the data groups that it covers; None: all.
+    patience: seconds to wait for the end of a transaction that is still open. Raises TimeoutError when it is not over
+    then.
     """
     changes = read_log(sandbox)
-    return judge(changes, read_topics(bootstrap, prefix, patience=patience), prefix, persons=persons)
+    stored = read_topics(bootstrap, prefix, patience=patience)
+    return judge(changes, stored, prefix, persons=persons, permit=permit)

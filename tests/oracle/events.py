@@ -1,5 +1,6 @@
 """What stands in the topics, decoded: events and dead letters, cursor records and ledger entries."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,14 @@ from .reading import Slot, Stored
 from .schemas import Schemas
 from .upstream import DEAD, IDENTITY
 from .verdict import Verdict
+
+Span = tuple[int, int, int, str]
+
+BESIDE = {
+    "state": {"SNAPSHOT"},
+    "backfill": {"REPLAY", "SNAPSHOT"},
+    "letters": {"REPLAY"},
+}  # buckets beside the feed's → kinds
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +46,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Commit:
-    """One ledger entry. previous: None where the feed begins. spans: first and last offset and count."""
+    """One ledger entry. previous: None where the feed begins. spans: first and last offset, count, digest of the ids.
+
+    own: SHA-256 of the entry itself; before: the same of the bucket's entry before it, as it says.
+    """
 
     at: str
     key: bytes | None
@@ -46,18 +58,20 @@ class Commit:
     records: int
     events: int
     letters: int
-    spans: Mapping[Slot, tuple[int, int, int]]
-    digest: str
+    spans: Mapping[Slot, Span]
+    own: str
+    before: str | None
 
 
 @dataclass(frozen=True)
 class Position:
-    """One cursor record."""
+    """One cursor record. entry: SHA-256 of its commit's ledger entry."""
 
     at: str
     key: bytes | None
     previous: int | None
     cursor: int
+    entry: str
 
 
 def where(stored: Stored) -> str:
@@ -98,8 +112,8 @@ def _event(stored: Stored, schemas: Schemas) -> Found:
         return Found(stored, feed, bucket, cursor, position, None, event_id, content)
     if str(decoded["eventId"]) != event_id:
         raise Unreadable("eventId and ce_id differ")
-    if decoded["kind"] != "CHANGE":
-        raise Unreadable("kind is not CHANGE")
+    if decoded["kind"] not in BESIDE.get(bucket, {"CHANGE"}):
+        raise Unreadable(f"kind is {decoded['kind']}")
     if stored.key is None:
         raise Unreadable("no key")
     content = content_found(decoded)
@@ -123,7 +137,8 @@ def decode_commits(stored: Iterable[Stored], prefix: str, verdict: Verdict) -> l
                     entry["events"],
                     entry["deadLetters"],
                     _spans(entry["offsets"], prefix),
-                    entry["digest"],
+                    hashlib.sha256(one.value or b"").hexdigest(),
+                    entry["previousEntry"],
                 )
             )
         except (ValueError, KeyError, TypeError):
@@ -139,7 +154,8 @@ def decode_positions(stored: Iterable[Stored], verdict: Verdict) -> list[Positio
             if record["version"] != 1:
                 raise ValueError
             previous = _cursor(record["previousCursor"])
-            positions.append(Position(where(one), _key(one, record), previous, int(record["cursor"])))
+            cursor = int(record["cursor"])
+            positions.append(Position(where(one), _key(one, record), previous, cursor, record["entry"]))
         except (ValueError, KeyError, TypeError):
             verdict.find("wrong", f"{where(one)} cannot be read")
     return positions
@@ -156,9 +172,9 @@ def _cursor(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _spans(offsets: Mapping[str, Mapping[str, Sequence[int]]], prefix: str) -> dict[Slot, tuple[int, int, int]]:
+def _spans(offsets: Mapping[str, Mapping[str, Sequence[Any]]], prefix: str) -> dict[Slot, Span]:
     return {
-        (topic.removeprefix(f"{prefix}."), int(partition)): (first, last, count)
+        (topic.removeprefix(f"{prefix}."), int(partition)): (first, last, count, digest)
         for topic, partitions in offsets.items()
-        for partition, (first, last, count) in partitions.items()
+        for partition, (first, last, count, digest) in partitions.items()
     }

@@ -3,14 +3,16 @@
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from .content import Content
-from .events import Commit, Found, Position, decode_commits, decode_events, decode_positions, where
+from .events import BESIDE, Commit, Found, Position, decode_commits, decode_events, decode_positions, where
+from .followed import Spells, by_slot, is_introduction, spells
 from .ledger import judge_commits
 from .reading import Stored
 from .schemas import Schemas
-from .upstream import DEAD, Change, Expected, expect, fed
+from .upstream import DEAD, IDENTITY, WATCHLIST, Change, Expected, expect, fed, fed_in_spells
 from .verdict import Verdict
 
 Person = tuple[str, bytes | None]  # topic, key
@@ -18,35 +20,84 @@ Pairs = dict[Expected, Found]
 
 
 def judge(
-    changes: Sequence[Change], stored: Sequence[Stored], prefix: str, *, persons: frozenset[str] | None = None
+    changes: Sequence[Change],
+    stored: Sequence[Stored],
+    prefix: str,
+    *,
+    persons: frozenset[str] | None = None,
+    permit: frozenset[str] | None = None,
 ) -> Verdict:
-    """Compare. stored: of each partition in the order of offsets. persons: whom the feed follows; None: all."""
+    """Compare. stored: of each partition in the order of offsets.
+
+    persons: whom the feed follows; permit: the data groups that have topics of their own. None: all.
+    """
     verdict = Verdict()
     schemas = Schemas.load()
-    stored = [one for one in stored if not _of_state(one)]
-    data = [one for one in stored if one.topic not in ("cursor", "ledger")]
-    found = [one for one in decode_events(data, schemas, verdict) if one.bucket != "state"]
+    _judge_partitions(stored, verdict)
+    stored = [one for one in stored if not _beside(one)]
     positions = decode_positions((one for one in stored if one.topic == "cursor"), verdict)
     commits = decode_commits((one for one in stored if one.topic == "ledger"), prefix, verdict)
+    listing = any(one.topic == WATCHLIST for one in stored)
+    followed = spells(stored, commits, verdict) if listing else None
+    slots = by_slot(commits)
+    data = [one for one in stored if one.topic not in ("cursor", "ledger", "erased", "handled", WATCHLIST)]
+    if listing:
+        data = [one for one in data if one.topic != IDENTITY or one.value is not None]
+    found = [one for one in decode_events(data, schemas, verdict) if one.bucket not in BESIDE]
+    if listing:
+        found = [
+            one for one in found if one.stored.topic != IDENTITY or not is_introduction(one.stored, one.bucket, slots)
+        ]
     verdict.events, verdict.commits = len(data), len(commits)
 
+    groups = schemas.groups if permit is None else schemas.groups & permit
     buckets = {one.key for one in commits} | {one.key for one in positions}
-    if len(buckets) > 1:
-        raise ValueError("the oracle knows feeds of one bucket only")
-    start, verdict.cursor = _reach(changes, commits, positions, verdict)
-    passed, expected = _expected(changes, start, verdict.cursor, persons, schemas.groups)
-    verdict.changes = len(passed)
-    pairs = _pair(expected, found, verdict)
-    _judge_order(pairs, verdict)
-    _judge_places(pairs, {one.cursor for one in commits}, verdict)
+    if len(buckets) > 1 and not listing:
+        raise ValueError("a feed whose persons the permit selects has one bucket")
     _judge_owners(found, buckets, verdict)
-    judge_commits(commits, positions, passed, expected, pairs, verdict)
+    for bucket in sorted(buckets, key=str):
+        name = (bucket or b"").decode().rpartition("/")[2]
+        one = _Bucket(
+            commits=[commit for commit in commits if commit.key == bucket],
+            positions=[position for position in positions if position.key == bucket],
+            found=[event for event in found if event.bucket == name],
+        )
+        follows = followed and {code: [at for at in those if at.bucket == name] for code, those in followed.items()}
+        _judge_bucket(one, changes, persons, follows, groups, verdict)
     return verdict
 
 
-def _of_state(one: Stored) -> bool:
-    """The state topics, and the positions of their line, have a judge of their own: state.py."""
-    return one.topic.startswith("state.") or (one.topic in ("cursor", "ledger") and str(one.key).endswith("/state'"))
+@dataclass(frozen=True)
+class _Bucket:
+    commits: Sequence[Commit]
+    positions: Sequence[Position]
+    found: Sequence[Found]
+
+
+def _judge_bucket(
+    bucket: _Bucket,
+    changes: Sequence[Change],
+    persons: frozenset[str] | None,
+    follows: Spells | None,
+    groups: frozenset[str],
+    verdict: Verdict,
+) -> None:
+    commits, positions = bucket.commits, bucket.positions
+    start, cursor = _reach(changes, commits, positions, verdict)
+    verdict.cursor = max(cursor, verdict.cursor or 0) if cursor is not None else verdict.cursor
+    own = fed(changes, persons) if follows is None else fed_in_spells(changes, follows)
+    passed, expected = _expected(own, start, cursor, groups)
+    verdict.changes += len(passed)
+    pairs = _pair(expected, bucket.found, verdict)
+    _judge_order(pairs, verdict)
+    _judge_places(pairs, {one.cursor for one in commits}, verdict)
+    judge_commits(commits, positions, passed, expected, pairs, verdict)
+
+
+def _beside(one: Stored) -> bool:
+    """The state topics and what is told again, and the positions of their lines, have judges: state.py, again.py."""
+    bucket = (one.key or b"").decode(errors="replace").rpartition("/")[2]
+    return one.topic.startswith("state.") or (one.topic in ("cursor", "ledger") and bucket in BESIDE)
 
 
 def _reach(
@@ -64,15 +115,11 @@ def _reach(
 
 
 def _expected(
-    changes: Sequence[Change],
-    start: int,
-    cursor: int | None,
-    persons: frozenset[str] | None,
-    groups: frozenset[str],
+    own: Iterable[tuple[int, Change]], start: int, cursor: int | None, groups: frozenset[str]
 ) -> tuple[list[Change], list[Expected]]:
     """The changes that the cursor has passed, and what must be there for them."""
     passed, expected, ordinal, same = [], [], 0, dict[str, list[str]]()
-    for index, change in fed(changes, persons):
+    for index, change in own:
         if cursor is not None and start < change.kirjausavain <= cursor:
             passed.append(change)
             more, ordinal = expect(index, change, ordinal, groups, same)
@@ -173,15 +220,20 @@ def _judge_places(pairs: Pairs, cursors: set[int], verdict: Verdict) -> None:
 
 
 def _judge_owners(found: Sequence[Found], keys: set[bytes | None], verdict: Verdict) -> None:
-    """All is of the one feed, no header names a person, and a person has one partition in every topic."""
-    lies: dict[bytes | None, set[int]] = defaultdict(set)
+    """All is of the one feed, and no header names a person."""
     for one in found:
         if f"{one.feed}/{one.bucket}".encode() not in keys:
             verdict.find("wrong", f"{where(one.stored)} is of a feed or bucket without cursor")
         if one.stored.key and any(one.stored.key in value for _, value in one.stored.headers):
             verdict.find("wrong", f"{where(one.stored)} has a header that names the person")
-        if one.stored.topic != DEAD:
-            lies[one.stored.key].add(one.stored.partition)
+
+
+def _judge_partitions(stored: Sequence[Stored], verdict: Verdict) -> None:
+    """A key has one partition in all topics keyed by person: changes, state, identities, watchlist, the erased."""
+    lies: dict[bytes, set[int]] = defaultdict(set)
+    for one in stored:
+        if one.key and one.topic not in ("cursor", "ledger") and DEAD not in one.topic:
+            lies[one.key].add(one.partition)
     for partitions in lies.values():
         if len(partitions) > 1:
-            verdict.find("wrong", f"a person lies in partitions {sorted(partitions)} of the topics of changes")
+            verdict.find("wrong", f"a person lies in partitions {sorted(partitions)}")

@@ -4,14 +4,14 @@ import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
-from .events import Commit, Found, Position
+from .events import Commit, Found, Position, Span
 from .reading import Slot
-from .upstream import DEAD, Change, Expected
+from .upstream import DEAD, IDENTITY, WATCHLIST, Change, Expected
 from .verdict import Verdict
 
-Spans = Mapping[Slot, tuple[int, int, int]]
+Spans = Mapping[Slot, Span]
 
 
 def judge_commits(
@@ -37,23 +37,25 @@ def judge_commits(
 
 def _judge_chain(commits: Sequence[Commit], verdict: Verdict) -> None:
     """Each entry goes on where the one before it stopped; the first says where the feed begins."""
-    if commits and commits[0].previous is not None:
+    if commits and (commits[0].previous, commits[0].before) != (None, None):
         verdict.find("ledger", f"{commits[0].at}: the beginning of the feed is missing")
     for before, commit in pairwise(commits):
         if commit.previous != before.cursor:
             verdict.find("ledger", f"{commit.at}: does not go on where the entry before it stopped")
+        if commit.before != before.own:
+            verdict.find("ledger", f"{commit.at}: does not carry the digest of the entry before it")
         if commit.cursor < before.cursor:
             verdict.find("ledger", f"{commit.at}: goes backward")
 
 
 def _judge_positions(commits: Sequence[Commit], positions: Sequence[Position], verdict: Verdict) -> None:
     """Cursor records are ledger entries, in their order; compaction may have taken all but the last."""
-    entries = [(commit.previous, commit.cursor) for commit in commits]
+    entries = [(commit.previous, commit.cursor, commit.own) for commit in commits]
     last = max((commit.cursor for commit in commits), default=-1)
     at = 0
     for position in positions:
         try:
-            at = entries.index((position.previous, position.cursor), at) + 1
+            at = entries.index((position.previous, position.cursor, position.entry), at) + 1
         except ValueError:
             figure = "ahead" if position.cursor > last else "ledger"
             verdict.find(figure, f"{position.at}: the ledger has no such commit at this place")
@@ -65,34 +67,42 @@ def _judge_ahead(commit: Commit, own: Sequence[Expected], pairs: Mapping[Expecte
     """Everything up to the cursor is there when the cursor is: in this commit, since it was not due before."""
     for item in own:
         one = pairs.get(item)
-        _, last, _ = commit.spans.get(one.stored.slot, (0, -1, 0)) if one else (0, -1, 0)
-        if one is None or one.stored.offset > last:
+        span = commit.spans.get(one.stored.slot) if one else None
+        if one is None or span is None or one.stored.offset > span[1]:
             verdict.find("ahead", f"{commit.at}: its cursor passed change {item.index}, which was not there yet")
             return
 
 
 def _judge_entry(commit: Commit, records: int, there: Sequence[Found], verdict: Verdict) -> None:
+    if commit.previous == commit.cursor:
+        _judge_followed(commit, verdict)
+        return
     real = _spans(there)
-    if commit.spans != real:
+    told = {slot: span for slot, span in commit.spans.items() if slot[0] != WATCHLIST}
+    if {slot: span[:3] for slot, span in told.items()} != {slot: span[:3] for slot, span in real.items()}:
         verdict.find("ledger", f"{commit.at}: its offsets are not those of its events")
-    letters = sum(count for (topic, _), (_, _, count) in real.items() if topic == DEAD)
-    if (commit.records, commit.events, commit.letters) != (records, len(there), letters):
+    if {slot: span[3] for slot, span in told.items()} != {slot: span[3] for slot, span in real.items()}:
+        verdict.find("ledger", f"{commit.at}: its digests are not those of its events")
+    letters = sum(count for (topic, _), (_, _, count, _) in real.items() if topic == DEAD)
+    beside = sum(count for slot, (_, _, count, _) in commit.spans.items() if slot not in told)
+    if (commit.records, commit.events, commit.letters) != (records, len(there) + beside, letters):
         verdict.find("ledger", f"{commit.at}: its counts are not those of its events")
-    if commit.digest != _digest(there):
-        verdict.find("ledger", f"{commit.at}: its digest is not that of its events")
+
+
+def _judge_followed(commit: Commit, verdict: Verdict) -> None:
+    """A commit that moves no cursor says who is followed from there on, and in which bucket, and nothing else."""
+    counts = [count for (topic, _), (_, _, count, _) in commit.spans.items() if topic in (IDENTITY, WATCHLIST)]
+    if commit.records or commit.letters or len(counts) != len(commit.spans) or sum(counts) != commit.events:
+        verdict.find("ledger", f"{commit.at}: its counts are not those of its events")
 
 
 def _spans(there: Sequence[Found]) -> Spans:
-    offsets: dict[Slot, list[int]] = defaultdict(list)
+    """First and last offset, count, and SHA-256 over the ids, as text, in the order of offsets."""
+    found: dict[Slot, dict[int, str]] = defaultdict(dict)
     for one in there:
-        offsets[one.stored.slot].append(one.stored.offset)
-    return {slot: (min(those), max(those), len(those)) for slot, those in offsets.items()}
-
-
-def _digest(there: Sequence[Found]) -> str:
-    """SHA-256 over the hexadecimal digests of the pages, each of them SHA-256 over its events' ids, in order."""
-    pages = [
-        hashlib.sha256(bytes.fromhex("".join(one.event_id for one in page).replace("-", ""))).hexdigest()
-        for _, page in groupby(there, key=lambda one: one.cursor)
-    ]
-    return hashlib.sha256("".join(pages).encode()).hexdigest()
+        found[one.stored.slot][one.stored.offset] = one.event_id
+    spans = {}
+    for slot, ids in found.items():
+        text = "".join(ids[offset] for offset in sorted(ids))
+        spans[slot] = min(ids), max(ids), len(ids), hashlib.sha256(text.encode()).hexdigest()
+    return spans

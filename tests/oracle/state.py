@@ -15,14 +15,21 @@ from .upstream import kebab
 BATCH = 1000
 
 
-def judge_state(stored: Sequence[Stored], sandbox: str, codes: Sequence[str]) -> list[str]:
-    """Every fault. codes: of everybody who is followed, those of today; nobody else may have a state."""
+def judge_state(
+    stored: Sequence[Stored], sandbox: str, codes: Sequence[str], permit: frozenset[str] | None = None
+) -> list[str]:
+    """Every fault.
+
+    codes: of everybody who is followed, those of today; nobody else may have a state. permit: the groups that it
+    covers; None: all.
+    """
     schemas = Schemas.load()
+    groups = schemas.groups if permit is None else schemas.groups & permit
     expected = {
         (f"state.{kebab(group['tietoryhma'])}", record["henkilotunnus"].encode()): content_told(record, group)
         for record in read_register(sandbox, codes)
         for group in record["tietoryhmat"]
-        if group["tietoryhma"] in schemas.groups
+        if group["tietoryhma"] in groups
     }
     found: dict[tuple[str, bytes | None], Stored] = {}
     for one in stored:

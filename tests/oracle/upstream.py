@@ -1,16 +1,16 @@
 """What upstream told: the sandbox's log, and what each of its records must become."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.request import urlopen
 
 from .content import Content, content_told
 
 KEY_MAX = 64
 CORRECTION = "HENKILOTUNNUS_KORJAUS"
-UNMAPPED, DEAD, IDENTITY = "change.unmapped", "dead-letter", "identity"
+UNMAPPED, DEAD, IDENTITY, WATCHLIST = "change.unmapped", "dead-letter", "identity", "watchlist"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,19 @@ def fed(changes: Sequence[Change], persons: frozenset[str] | None) -> Iterator[t
     for index, change in enumerate(changes):
         code = change.record.get("henkilotunnus") if isinstance(change.record, dict) else None
         if persons is None or not isinstance(code, str) or code in persons:
+            yield index, change
+
+
+class Covering(Protocol):
+    def covers(self, kirjausavain: int) -> bool: ...
+
+
+def fed_in_spells(changes: Sequence[Change], spells: Mapping[str, Sequence[Covering]]) -> Iterator[tuple[int, Change]]:
+    """The same of a bucket that follows each of these persons for a while. spells: code → when, by kirjausavain."""
+    for index, change in enumerate(changes):
+        code = change.record.get("henkilotunnus") if isinstance(change.record, dict) else None
+        whole = not isinstance(code, str)
+        if whole or any(spell.covers(change.kirjausavain) for spell in spells.get(str(code), ())):
             yield index, change
 
 

@@ -53,7 +53,7 @@ class JvmRegistry(RealRegistry):
                 stderr=log,
                 start_new_session=True,
             )
-        self._watcher = Watcher('kill -9 -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
+        self._watcher = Watcher('kill -s KILL -- "-$1"; rm -rf -- "$2"', str(self._process.pid), str(self._folder))
         process = self._process
         if not answers(self.url, PATIENCE, lambda: process.poll() is None):
             tail = (self._folder / "registry.log").read_text(errors="replace").splitlines()[-20:]

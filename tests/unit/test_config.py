@@ -39,6 +39,18 @@ def account(**more: str) -> dict[str, str]:
     }
 
 
+def kafka(**settings: str) -> dict[str, str]:
+    return {f"VTJ_KAFKA__{name}": value for name, value in settings.items()}
+
+
+SCRAM = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "SCRAM-SHA-512", "USERNAME": "u", "PASSWORD": SECRET}
+
+
+def pseudonyms(**more: str) -> dict[str, str]:
+    settings = {"KEYS": "hmac-sha256", "SECRET": SECRET * 2, "KEY_VERSION": "1", **more}
+    return {"VTJ_STATE__ENABLED": "false"} | {f"VTJ_PRIVACY__{name}": value for name, value in settings.items()}
+
+
 def test_nothing_given() -> None:
     loaded = load(None, {})
     assert loaded.settings == Settings()
@@ -79,12 +91,30 @@ def test_every_example_is_valid(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text(SECRET)
     examples = {setting.env: setting.example for setting in settings()}
-    for name in ("VTJ_UPSTREAM__PASSWORD", "VTJ_REGISTRY__PASSWORD", "VTJ_REGISTRY__TOKEN"):
+    del examples["VTJ_PRIVACY__SECRET"]
+    examples["VTJ_PRIVACY__SECRET_FILE"] = str(tmp_path / "secret")
+    (tmp_path / "secret").write_text("0" * 64)
+    sections = ("UPSTREAM", "REGISTRY", "KAFKA")
+    for name in (*(f"VTJ_{section}__PASSWORD" for section in sections), "VTJ_REGISTRY__TOKEN"):
         del examples[name]  # it stands in its file
         examples[f"{name}_FILE"] = str(password)
     del examples["VTJ_REGISTRY__TOKEN_FILE"]  # an account or a token
-    examples["VTJ_UPSTREAM__HEADERS"] = examples["VTJ_UPSTREAM__HEADERS"].replace("…", "key")
+    del examples["VTJ_SCHEDULE__INTERVAL"]  # or times
+    del examples["VTJ_PRIVACY__RESTRICTED_TOPICS"]  # needs the state topics
+    of_oauth = {name: examples.pop(name) for name in ("VTJ_KAFKA__TOKEN_URL", "VTJ_KAFKA__TOKEN_SCOPE")}
     assert load(None, examples).settings.upstream.start == "today"
+    assert load(None, examples | of_oauth | {"VTJ_KAFKA__SASL_MECHANISM": "OAUTHBEARER"}).settings.kafka.token_url
+
+
+@pytest.mark.parametrize(("written", "read"), [("on", True), ("true", True), ("off", False), ("false", False)])
+def test_restricted_topics_are_on_or_off(written: str, read: bool) -> None:
+    assert load(None, {"VTJ_PRIVACY__RESTRICTED_TOPICS": written}).settings.privacy.restricted_topics is read
+
+
+def test_times_of_day(tmp_path: Path) -> None:
+    for given in ({"VTJ_SCHEDULE__TIMES": "18:30, 06:30,18:30"}, {}):
+        file = toml(tmp_path, "" if given else '[schedule]\ntimes = ["18:30", "06:30"]')
+        assert load(file, given).settings.schedule.times == ("06:30", "18:30")
 
 
 def test_every_setting_has_a_meaning() -> None:
@@ -108,6 +138,17 @@ def test_every_setting_has_a_meaning() -> None:
         ),
         ({"VTJ_SCHEDULE__INTERVAL": "often"}, "must be a valid number, for example"),
         ({"VTJ_SCHEDULE__INTERVAL": "inf"}, "must be a finite number, for example"),
+        *(
+            (
+                {"VTJ_SCHEDULE__TIMES": wrong},
+                "must be times of day from 00:00 to 23:59, for example VTJ_SCHEDULE__TIMES=06",
+            )
+            for wrong in ("6:30", "24:00", "06:60", "06:30,", "06.30", "06:30:00", "noon", "٠٦:٣٠")
+        ),
+        (
+            {"VTJ_SCHEDULE__TIMES": "06:30", "VTJ_SCHEDULE__INTERVAL": "3600"},
+            "VTJ_SCHEDULE__INTERVAL and VTJ_SCHEDULE__TIMES are both set: keep one.",
+        ),
         ({"VTJ_TOPICS__PARTITIONS": "1.5"}, "must be a valid integer, for example VTJ_TOPICS__PARTITIONS=6"),
         ({"VTJ_TOPICS__PREFIX": "a.b"}, "lower-case letters, digits and -"),
         ({"VTJ_LOG__LEVEL": "loud"}, "must be 'debug', 'info', 'warning' or 'error', for example VTJ_LOG__LEVEL=info"),
@@ -141,7 +182,10 @@ def test_every_setting_has_a_meaning() -> None:
         ({"VTJ_REGISTRY__URL": f"https://u:{SECRET}@a.fi"}, "must not carry an account"),
         ({"VTJ_REGISTRY__USERNAME": "u"}, "VTJ_REGISTRY__USERNAME is set, but not VTJ_REGISTRY__PASSWORD"),
         ({"VTJ_REGISTRY__CLIENT_KEY_FILE": "k"}, "but not VTJ_REGISTRY__CLIENT_CERT_FILE"),
-        ({"VTJ_REGISTRY__TOKEN": "a b"}, "VTJ_REGISTRY__TOKEN must be printable ASCII"),
+        (
+            {"VTJ_REGISTRY__TOKEN": "a b"},
+            "must be printable ASCII without spaces, for example VTJ_REGISTRY__TOKEN_FILE=",
+        ),
         ({"VTJ_REGISTRY__SUBJECTS": "both"}, "must be 'topic' or 'record', for example VTJ_REGISTRY__SUBJECTS=topic"),
         ({"VTJ_REGISTRY__AUTO_REGISTER": "perhaps"}, "for example VTJ_REGISTRY__AUTO_REGISTER=true"),
         (
@@ -157,8 +201,65 @@ def test_every_setting_has_a_meaning() -> None:
             {"VTJ_PERMIT__GROUPS": "kotikunta"},
             "The permit file permits/kotikunta cannot be read: No such file or directory. VTJ_PERMIT__GROUPS (from",
         ),
+        (
+            {"VTJ_PRIVACY__KEYS": "sha256"},
+            "must be 'plain' or 'hmac-sha256', for example VTJ_PRIVACY__KEYS=hmac-sha256",
+        ),
+        (pseudonyms(KEYS=""), "VTJ_PRIVACY__SECRET is set, but VTJ_PRIVACY__KEYS is plain"),
+        ({"VTJ_PRIVACY__KEY_VERSION": "1"}, "VTJ_PRIVACY__KEY_VERSION is set, but VTJ_PRIVACY__KEYS is plain"),
+        (pseudonyms(SECRET=""), "no secret is set: set one, for example VTJ_PRIVACY__SECRET_FILE=/run/secrets/"),
+        (
+            pseudonyms(SECRET="ä" + SECRET[:10]),
+            "VTJ_PRIVACY__SECRET gives a secret of 12 bytes, and it must have at least 32: `openssl rand -hex 32` "
+            "makes one, for example for VTJ_PRIVACY__SECRET_FILE=/run/secrets/vtj-pseudonyms",
+        ),
+        (pseudonyms(KEY_VERSION=""), "VTJ_PRIVACY__KEY_VERSION is not set: the number of the secret, for example VTJ_"),
+        (pseudonyms(KEY_VERSION="0"), "must be greater than or equal to 1, for example VTJ_PRIVACY__KEY_VERSION=1"),
+        (pseudonyms(KEY_VERSION="10000"), "must be less than or equal to 9999, for example VTJ_PRIVACY__KEY_VERSION=1"),
+        (
+            pseudonyms() | {"VTJ_STATE__ENABLED": "true"},
+            "VTJ_STATE__ENABLED is true, but upstream tells nobody's state by a pseudonym: "
+            "with VTJ_PRIVACY__KEYS=hmac-sha256 set VTJ_STATE__ENABLED=false",
+        ),
+        (
+            {"VTJ_PRIVACY__RESTRICTED_TOPICS": "on", "VTJ_STATE__ENABLED": "false"},
+            "the state of TURVAKIELTO: set VTJ_STATE__ENABLED=true, and load it with `vtj-producer load`.",
+        ),
+        (
+            {"VTJ_PRIVACY__RESTRICTED_TOPICS": "on", "VTJ_PERMIT__GROUPS": "KOTIKUNTA"},
+            "the state of TURVAKIELTO: add it to VTJ_PERMIT__GROUPS, and load it with `vtj-producer load`.",
+        ),
+        (pseudonyms(KEY_VERSION="k1"), "must be a valid integer, for example VTJ_PRIVACY__KEY_VERSION=1"),
         ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka"}, "must be host:port, several separated by commas"),
         ({"VTJ_KAFKA__BOOTSTRAP_SERVERS": "kafka:abc"}, "must be host:port, several separated by commas"),
+        (
+            kafka(SECURITY_PROTOCOL="TLS"),
+            "must be 'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL', for example VTJ_K",
+        ),
+        (
+            kafka(SECURITY_PROTOCOL="SASL_SSL"),
+            "is SASL_SSL, but VTJ_KAFKA__SASL_MECHANISM is not set, for example VTJ_",
+        ),
+        (kafka(**SCRAM | {"USERNAME": ""}), "VTJ_KAFKA__PASSWORD is set, but not VTJ_KAFKA__USERNAME"),
+        (kafka(**SCRAM | {"PASSWORD": ""}), "VTJ_KAFKA__USERNAME is set, but not VTJ_KAFKA__PASSWORD"),
+        (
+            kafka(SECURITY_PROTOCOL="SASL_SSL", SASL_MECHANISM="PLAIN"),
+            "is SASL_SSL, but VTJ_KAFKA__USERNAME is not set, for example VTJ_KAFKA__USERNAME=vtj-producer",
+        ),
+        (
+            kafka(**SCRAM | {"SECURITY_PROTOCOL": "SSL"}),
+            "VTJ_KAFKA__SASL_MECHANISM is set, but VTJ_KAFKA__SECURITY_PROTOCOL is SSL: set VTJ_KAFKA__SECURITY_",
+        ),
+        (
+            kafka(CA_FILE="c"),
+            "VTJ_KAFKA__CA_FILE is set, but VTJ_KAFKA__SECURITY_PROTOCOL is PLAINTEXT: set one with SSL",
+        ),
+        (kafka(SECURITY_PROTOCOL="SSL", CLIENT_CERT_FILE="c"), "is set, but not VTJ_KAFKA__CLIENT_KEY_FILE"),
+        (kafka(**SCRAM, TOKEN_SCOPE="s"), "TOKEN_SCOPE is set, but VTJ_KAFKA__SASL_MECHANISM is not OAUTHBEARER"),
+        (
+            kafka(**SCRAM | {"SASL_MECHANISM": "OAUTHBEARER"}),
+            "VTJ_KAFKA__TOKEN_URL is not set, for example VTJ_KAFKA__T",
+        ),
         ({"VTJ_UPSTREAM__CLIENT_CERT_FILE": "c"}, "CLIENT_CERT_FILE is set, but not VTJ_UPSTREAM__CLIENT_KEY_FILE"),
         ({"VTJ_UPSTREAM__CLIENT_KEY_FILE": "k"}, "CLIENT_KEY_FILE is set, but not VTJ_UPSTREAM__CLIENT_CERT_FILE"),
     ],
@@ -225,7 +326,7 @@ def test_the_root_without_its_last_slash() -> None:
     ("text", "sentence"),
     [
         ("[upstream]\nurll = 1", "upstream.urll in {path} is no setting; did you mean upstream.url?"),
-        ("[qqqq]\nx = 1", "qqqq in {path} is no setting."),
+        ("[qqqq]\nx = 1", "qqqq.x in {path} is no setting."),
         ("upstream = 1", "upstream in {path} is a section, and needs settings of its own."),
         ("[upstream]\nxroad = 1", "upstream.xroad in {path} is a section, and needs settings of its own."),
         ("[schedule]\ninterval = true", "VTJ_SCHEDULE__INTERVAL (from file {path}) must be a number"),
@@ -281,7 +382,8 @@ def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "absent"
     message = wrong({"VTJ_UPSTREAM__USERNAME": "tunnus", "VTJ_UPSTREAM__PASSWORD_FILE": str(path)})
     assert message == (
-        f"The file {path} that VTJ_UPSTREAM__PASSWORD_FILE names cannot be read: No such file or directory."
+        f"The file {path} that VTJ_UPSTREAM__PASSWORD_FILE (from the environment) names cannot be read: "
+        "No such file or directory, for example VTJ_UPSTREAM__PASSWORD_FILE=/run/secrets/vtj-password"
     )
 
 
@@ -290,6 +392,23 @@ def test_a_token_in_a_file(tmp_path: Path) -> None:
     loaded = load(None, {"VTJ_REGISTRY__TOKEN_FILE": str(tmp_path / "token"), "VTJ_REGISTRY__URL": "https://a.fi/v7/"})
     assert loaded.settings.registry.token == SecretStr(SECRET)
     assert loaded.settings.registry.url == "https://a.fi/v7"
+
+
+def test_a_secret_of_pseudonyms_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    named = pseudonyms(SECRET="", SECRET_FILE=str(path))
+    cure = ", for example VTJ_PRIVACY__SECRET_FILE=/run/secrets/vtj-pseudonyms"
+    assert wrong(named).endswith(f"cannot be read: No such file or directory{cure}")
+    path.write_text("\n")
+    assert wrong(named).endswith(f"has an empty first line{cure}")
+    path.write_bytes(bytes(range(128, 160)))
+    assert wrong(named).endswith(f"is not UTF-8{cure}")
+    path.write_text(SECRET)
+    assert wrong(named).startswith("VTJ_PRIVACY__SECRET_FILE gives a secret of 19 bytes, and it must have at least 32")
+    path.write_text(f"{SECRET * 2}\n")
+    settings = load(None, named).settings
+    assert settings.privacy.secret == SecretStr(SECRET * 2)
+    assert (settings.data_prefix, Settings().data_prefix) == ("vtj.k1", "vtj")
 
 
 def test_a_password_in_both_ways(tmp_path: Path) -> None:
@@ -337,7 +456,7 @@ def test_the_manual_is_up_to_date() -> None:
 def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     for name, value in account(HEADERS=json.dumps({"X-API-KEY": SECRET}), MAX_RESPONSE="2048").items():
         monkeypatch.setenv(name, value)
-    return argparse.Namespace(config=toml(tmp_path, '[feed]\nname = "town"'), json=False)
+    return argparse.Namespace(config=toml(tmp_path, '[feed]\nname = "town"'), json=False, feed=None)
 
 
 def test_config_in_lines(shown: argparse.Namespace, capsys: pytest.CaptureFixture[str]) -> None:

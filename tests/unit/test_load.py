@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producer.cli.load import _bar, _lines
-from producer.state.load import Progress, Wanted
+from producer.state.load import Codes, Progress, Wanted
 
 Reporting = Callable[[Wanted], AbstractContextManager[Any]]
 
@@ -27,3 +27,15 @@ def test_progress_is_shown_from_nothing_to_the_end(show: Reporting, capsys: pyte
         assert "3/3" in told
         assert "2 requests" in told
     assert "010190" not in told
+
+
+def test_codes_are_a_list_of_texts_in_a_sixth_of_the_memory() -> None:
+    texts = [f"{day:02d}0190-9{number:02d}9" for day in range(1, 29) for number in range(100)]
+    codes = Codes(texts)
+    assert [*codes] == texts
+    assert (len(codes), codes[-1], codes[3:5], codes[2790:9999]) == (2800, texts[-1], texts[3:5], texts[2790:])
+    with pytest.raises(IndexError):
+        codes[2800]
+    assert not Codes(())
+    assert Wanted(codes=codes).digest == Wanted(codes=texts).digest != Wanted(codes=texts[1:]).digest
+    assert "0190" not in f"{Wanted(codes=codes)} {codes!r}"

@@ -2,8 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Generator, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from producer.errors import Doubt, MalformedPage
 from producer.model import EncodedEvent, EncodedPage, Page
-from producer.pipeline import line
+from producer.pipeline import encoded, line
 
 
 class Log:
@@ -36,7 +35,8 @@ class Numbers:
     def slices(self, page: Page) -> Generator[None, None, EncodedPage]:
         yield
         events = [EncodedEvent("t", None, str(record).encode(), [], 0, 0) for record in page.records]
-        return EncodedPage(page.bucket, page.previous, page.cursor, page.up_to_date, 0, len(events), events)
+        at = page.fetched_at
+        return EncodedPage(page.bucket, page.previous, page.cursor, page.up_to_date, at, len(events), events)
 
 
 class Topic:
@@ -44,17 +44,9 @@ class Topic:
 
     def __init__(self, cursor: int | None = 0, fails_at: int | None = None) -> None:
         self.cursor, self.fails_at = cursor, fails_at
+        self.answered: int | None = None
         self.transactions: list[list[int]] = []
         self.begun: list[int] = []
-        self.open_now = 0
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Topic"]:
-        self.open_now += 1
-        try:
-            yield self
-        finally:
-            self.open_now -= 1
 
     async def begin(self, cursor: int) -> None:
         self.begun.append(cursor)
@@ -121,7 +113,6 @@ async def test_what_was_fetched_before_an_error_is_committed_first() -> None:
     with pytest.raises(MalformedPage):
         await line(Log(50, 10, broken=30), Numbers(), topic, start, enough, 1000)
     assert topic.committed == list(range(1, 31))
-    assert topic.open_now == 0
 
 
 async def test_a_failed_commit_ends_the_line_and_the_cursor_stays() -> None:
@@ -129,7 +120,6 @@ async def test_a_failed_commit_ends_the_line_and_the_cursor_stays() -> None:
     with pytest.raises(Doubt):
         await line(Log(50, 10), Numbers(), topic, start, enough, 10)
     assert topic.cursor == len(topic.committed)
-    assert topic.open_now == 0
 
 
 async def test_not_more_is_fetched_ahead_than_allowed() -> None:
@@ -153,7 +143,7 @@ async def test_not_more_is_fetched_ahead_than_allowed() -> None:
     assert topic.committed == list(range(1, 1001))
 
 
-async def test_cancelling_leaves_the_shard() -> None:
+async def test_cancelling_ends_the_line() -> None:
     topic = Topic()
 
     async def for_ever() -> bool:
@@ -166,4 +156,58 @@ async def test_cancelling_leaves_the_shard() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert topic.open_now == 0
+
+
+class Quiet:
+    """Upstream: nothing new at cursor 5, asked at these hours."""
+
+    def __init__(self, *hours: float) -> None:
+        self.hours = list(hours)
+
+    async def changes_since(self, cursor: int) -> Page:
+        return Page("CHANGE", "0", cursor, cursor, True, int(self.hours.pop(0) * 3_600_000), [])
+
+    async def again(self) -> bool:
+        return bool(self.hours)
+
+
+@pytest.mark.parametrize(
+    ("hours", "kept"),
+    [
+        ((1, 11.9, 12, 13, 23.9, 24.1, 25), 2),
+        (range(1, 101), 8),
+        ((24, 48, 72), 3),  # asked once a day it is known once a day
+        ((11.9, 23.8, 35.7, 47.6), 2),
+        ((-500, -499), 1),  # the clock was wrong when the last answer was stored
+    ],
+)
+async def test_of_answers_that_tell_nothing_one_is_committed_now_and_then(hours: Sequence[float], kept: int) -> None:
+    feed = Quiet(*hours)
+    pages = [page async for page in encoded(feed, Numbers(), 5, feed.again, 0)]
+    assert [(page.previous, page.cursor, page.up_to_date, page.records) for page in pages] == [(5, 5, True, 0)] * kept
+
+
+async def test_the_line_goes_by_what_is_stored() -> None:
+    for stored, kept in ((0, [[]]), (40 * 3_600_000, []), (None, [])):
+        feed, topic = Quiet(50), Topic(cursor=5)
+        topic.answered = stored
+        await line(feed, Numbers(), topic, start, feed.again, 10)
+        assert topic.transactions == kept
+
+
+async def test_who_joins_is_no_answer_of_upstream() -> None:
+    """Nothing but persons who come and go, twice a day: what was last heard must not seem younger by that."""
+    feed, joins = Quiet(6, 12, 18), [True, False, True, False, True, False]
+
+    class Joining(Quiet):
+        async def changes_since(self, cursor: int) -> Page:
+            if not joins.pop(0):
+                return await feed.changes_since(cursor)
+            return Page("FOLLOWED", "0", cursor, cursor, False, int(feed.hours[0] * 3_600_000), [1])
+
+        async def again(self) -> bool:
+            return bool(joins)
+
+    joining = Joining()
+    pages = [page async for page in encoded(joining, Numbers(), 5, joining.again, 0)]
+    assert [(page.records, page.answered) for page in pages] == [(1, False), (1, False), (0, True), (1, False)]

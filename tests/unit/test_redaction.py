@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from datetime import date
@@ -106,12 +108,21 @@ def logging_as(level: str, form: Literal["console", "json"]) -> Iterator[io.Stri
                 logging.getLogger(name).setLevel(before)
 
 
-def test_a_library_does_not_repeat_itself_and_we_do() -> None:
-    with logging_as("info", "console") as stream:
-        for name in ("vtj.line", "aiokafka"):
-            for _ in range(3):
+def test_a_library_s_line_is_not_repeated_and_ours_are_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with logging_as("info", "json") as stream:
+        for _ in range(3):
+            logging.getLogger("vtj.line").info("committed")
+            logging.getLogger("vtj.audit").warning("started")
+            for name in ("vtj.kafka", "aiokafka"):
                 logging.getLogger(name).error("no connection to %s", name)
-    assert [stream.getvalue().count(f"to {name}\n") for name in ("vtj.line", "aiokafka")] == [3, 1]
+        now += 31
+        logging.getLogger("aiokafka").error("no connection to aiokafka")
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    words = Counter(one["message"] for one in told)
+    assert words == {"committed": 3, "started": 3, "no connection to vtj.kafka": 3, "no connection to aiokafka": 2}
+    assert [one.get("leftOut") for one in told if one["logger"] == "aiokafka"] == [None, 2]
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
@@ -174,7 +185,7 @@ def test_a_code_given_as_an_argument_is_not_repeated(arguments: list[str], capsy
 
 
 def test_no_argument_of_any_command_is_a_code() -> None:
-    """What can be told to a command: switches, numbers, addresses, files, data groups and municipalities."""
+    """What can be told to a command: switches, numbers, times, addresses, files, names that are nobody's, a reason."""
 
     def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
         for action in one._actions:
@@ -185,7 +196,9 @@ def test_no_argument_of_any_command_is_a_code() -> None:
                 yield action.option_strings[0] if action.option_strings else action.dest
 
     takes = "config bootstrap-servers group person-file file host port seed persons history changes-per-day page-size "
-    takes += "username password-file requests-per-minute faults replay folder output labels municipalities missing"
+    takes += "username password-file requests-per-minute faults replay folder output labels municipalities missing "
+    takes += "codes reason since until feed cursor bucket persons topics to-topic budget skip-poison "
+    takes += "tls-key tls-cert client-certs xroad-clients place places"
     assert {one.removeprefix("--") for one in arguments(parser())} == set(takes.split())
 
 

@@ -1,6 +1,6 @@
 """What holds persons does not show them: not by `repr`, `str` or `format`, and not from within a container."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,7 @@ from producer.events.groups import Catalogue
 from producer.events.page import PageEncoding
 from producer.kafka.batches import Batches
 from producer.model import EncodedEvent, EncodedPage, Page
-from producer.operate.commits import LoggedPublisher, LoggedShard
+from producer.operate.commits import LoggedShard
 from producer.sandbox import Sandbox
 from producer.sandbox.dice import Dice
 from producer.sandbox.faults import Step
@@ -41,6 +41,15 @@ ANSWER = orjson.dumps(
 )
 
 
+class Opened:
+    cursor = 1
+    answered = None
+
+    async def begin(self, cursor: int) -> None: ...
+
+    async def commit(self, pages: Sequence[EncodedPage]) -> None: ...
+
+
 def holders() -> Iterator[Any]:
     """Everything on a page's way through the program that holds a person, and what it is asked for with."""
     page = parse_page(ANSWER, bucket="0", previous=1, fetched_at=0)
@@ -63,12 +72,12 @@ def holders() -> Iterator[Any]:
     yield fit_group(catalogue.groups["VAKINAINEN_KOTIMAINEN_OSOITE"].record, ADDRESS, frozenset())
 
     settings = Settings.model_validate({"url": "https://vtj.example.fi"})
-    upstream = Upstream(settings, bucket="0", persons=[CODE])
+    upstream = Upstream(settings)
     yield upstream
     retrying = Retrying(upstream, settings, patience=None)
     yield from (settings, retrying, retrying.changes_since)
     batches: Any = Batches(None, {"vtj.change.kotikunta": 1}, {"vtj.change.kotikunta": 1 << 20}, 1)
-    yield from (batches, Kafka(), LoggedPublisher(batches), LoggedShard(batches))
+    yield from (batches, Kafka(), LoggedShard(Opened(), "0"))
 
     sandbox = Sandbox(persons=3, history=5)
     sandbox.append([RECORD])

@@ -39,7 +39,7 @@ def record(topic: str, value: bytes) -> Record:
 
 
 async def verdict(names: Iterable[str], cursor: int | None) -> Verdict:
-    return await compare(topics(names, cursor), LOG, CATALOGUE, "d")
+    return await compare(topics(names, cursor), LOG, CATALOGUE, "d", "d")
 
 
 def shown(of: Verdict) -> str:

@@ -25,7 +25,7 @@ WHERE, NOTE = "topics demo-000000.* on 127.0.0.1:45589", "Embedded broker: never
 @pytest.fixture(scope="module")
 def news() -> News:
     """As after three hundred changes."""
-    told = News("d", Decoder(CATALOGUE))
+    told = News("d", Decoder(CATALOGUE), "d")
     records = [record for _, record in Sandbox(history=300).log()]
     converter = Converter(CATALOGUE, SingleObject(), prefix="d", feed="demo")
     encoded = converter.convert(Page("CHANGE", "0", 0, POSITION.cursor, True, 0, records))
@@ -77,7 +77,7 @@ def test_a_narrow_terminal_keeps_the_fullest_topics(news: News) -> None:
 
 
 def test_before_the_first_commit_nothing_is_claimed() -> None:
-    news = News("d", Decoder(CATALOGUE))
+    news = News("d", Decoder(CATALOGUE), "d")
     rows = drawn(news, 80, 24)
     assert len(rows) == 24
     assert "none yet" in rows[3]
@@ -85,7 +85,7 @@ def test_before_the_first_commit_nothing_is_claimed() -> None:
 
 
 def test_a_warning_is_shown_until_the_next_commit() -> None:
-    news = News("d", Decoder(CATALOGUE))
+    news = News("d", Decoder(CATALOGUE), "d")
     news.handle(logging.makeLogRecord({"msg": "beginning again", "levelno": logging.WARNING}))
     assert "! beginning again" in drawn(news, 80, 24)
     news.see(ConsumerRecord("d.cursor", 0, 0, 0, 0, b"", POSITION.encode(), 0, 0, 0, ()))

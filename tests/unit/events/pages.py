@@ -9,6 +9,7 @@ from producer.events.convert import Converter
 from producer.events.decode import Decoder
 from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
+from producer.events.pseudonyms import Pseudonyms
 from producer.model import EncodedEvent, EncodedPage, Kind, Page
 
 ME, OLD, OTHER = "140385-917Y", "140385-9180", "301183-952B"
@@ -36,9 +37,9 @@ def kotikunta(**members: Any) -> dict[str, Any]:
 class Converting:
     """A converter with a reader behind it."""
 
-    def __init__(self, permit: Collection[str] | None = None) -> None:
+    def __init__(self, permit: Collection[str] | None = None, hidden: Pseudonyms | None = None) -> None:
         catalogue, framing = Catalogue.load(), SingleObject()
-        self.converter = Converter(catalogue.within(permit), framing, prefix="vtj", feed="vtj")
+        self.converter = Converter(catalogue.within(permit), framing, prefix="vtj", feed="vtj", hidden=hidden)
         self._decoder = Decoder(catalogue)
 
     def __call__(self, *records: Any, **page_members: Any) -> EncodedPage:

@@ -1,11 +1,16 @@
+import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from tests.unit.events.pages import ME, PRT, Converting, building, kotikunta, record
+from producer.events.page import PageEncoding
+from producer.events.pseudonyms import Pseudonyms
+from tests.unit.events.pages import ME, PRT, Converting, building, kotikunta, page, record
 
 TOPIC = "vtj.dead-letter"
+SOMEBODY = Pseudonyms(b"hunter2-of-the-test" * 2, 1)
 # A wrong check character, too short, too long, other digits, lower case, a number, nothing.
 NO_BUILDINGS = ("900000021S", "900000021", "900000021RR", "٩00000021R", "900000021r", 900000021, "", None)
 
@@ -106,3 +111,32 @@ def test_letters_are_silent(convert: Converting) -> None:
     encoded = convert({"etunimi": "Kallioniemi", "tietoryhmat": [ME]})
     assert "Kallioniemi" not in repr(encoded) + repr(encoded.events[0])
     assert ME not in repr(encoded) + repr(encoded.events[0])
+
+
+def test_of_poison_the_record_that_cannot_be_encoded_is_a_letter(
+    convert: Converting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that was made of it before it failed is left, and the others are events."""
+    fit, bad = PageEncoding._fit, record(kotikunta(), "ä", kotikunta(uusi=1))
+
+    def failing(self: PageEncoding, group: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        if "uusi" in group:
+            raise KeyError(ME)
+        return fit(self, group, *rest, **more)
+
+    monkeypatch.setattr(PageEncoding, "_fit", failing)
+    with pytest.raises(KeyError):
+        convert(bad)
+    for hidden in (False, True):
+        one = Converting(hidden=SOMEBODY) if hidden else convert
+        poison = replace(page(record(kotikunta()), bad, record(kotikunta())), poison=True)
+        encoded = one.converter.convert(poison)
+        before, letter, after = encoded.events
+        assert (before.topic, letter.topic, after.topic) == ("vtj.change.kotikunta", TOPIC, "vtj.change.kotikunta")
+        assert [event.position for event in encoded.events] == [0, 1, 2]
+        assert encoded.dead == {"poison": 1}
+        value = one.value(letter)
+        assert value["reason"] == "poison"
+        assert letter.key == (SOMEBODY.of(ME) if hidden else ME).encode()
+        assert (ME in value["raw"]) != hidden
+        assert json.loads(value["raw"])["tietoryhmat"] == bad["tietoryhmat"]

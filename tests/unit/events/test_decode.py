@@ -2,11 +2,13 @@ from typing import Any
 
 import pytest
 
-from producer.events import decode
+from producer.events import decode, examples
+from producer.events.convert import Converter
 from producer.events.deadletter import DeadLetters
 from producer.events.decode import Decoder
+from producer.events.files import folder, stop
 from producer.events.framing import Confluent, SingleObject, full_name
-from producer.events.groups import Catalogue
+from producer.events.groups import Catalogue, Group
 from producer.model import Page
 
 CATALOGUE = Catalogue.load()
@@ -62,3 +64,21 @@ def test_what_is_learnt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (1, 2, 3):
         decoder.learn(number, LETTER)
     assert [decoder.unknown(framed(number)) for number in (1, 2, 3)] == [1, None, None]
+
+
+@pytest.mark.parametrize("group", CATALOGUE.groups.values(), ids=lambda group: group.suffix)
+def test_an_event_is_encoded_again_as_it_was(group: Group) -> None:
+    """By another encoder than the one that has made it."""
+    converter, decoder = Converter(CATALOGUE, SingleObject(), prefix="vtj", feed="vtj"), Decoder(CATALOGUE)
+    record = examples.record(folder("examples") / f"{group.suffix}.json", stop)
+    assert record is not None
+    told = {**record["tietoryhmat"][0], "uusi": [{"ä": 1.5}], "turvakiellonAlaisetKentat": ["x"]}
+    records = [record, {**record, "tietoryhmat": [told | {"voimassaolevatTiedot": [told]}], "muu": None}]
+    page = Page(kind="CHANGE", bucket="0", previous=1, cursor=2, up_to_date=True, fetched_at=7, records=records)
+    events = converter.convert(page).events
+    assert [event.topic for event in events] == [f"vtj.change.{group.suffix}"] * 2
+    for event in events:
+        fields = decoder.decode(event.value)
+        assert decoder.encode(fields, event.value) == event.value
+        again = decoder.encode(fields | {"kind": "REPLAY"}, event.value)
+        assert decoder.decode(again) == fields | {"kind": "REPLAY"}

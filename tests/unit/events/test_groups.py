@@ -21,6 +21,7 @@ from producer.sandbox.tables import PROTECTED
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "avro"
 CATALOGUE = Catalogue.load()
+AGAIN = Catalogue.load(SCHEMAS)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_published_schema_stands_alone(group: Any) -> None:
     assert parsed["name"] == f"fi.vtj.event.{own}Event"
     canonical = to_parsing_canonical_form(group.schema)
     assert to_parsing_canonical_form(json.loads(canonical)) == canonical
-    assert canonical == to_parsing_canonical_form(Catalogue.load().groups.get(group.tietoryhma, group).schema)
+    assert canonical == to_parsing_canonical_form(AGAIN.groups.get(group.tietoryhma, AGAIN.unmapped).schema)
 
 
 def test_every_field_is_described() -> None:
@@ -153,6 +154,7 @@ def test_a_release_is_read_by_itself() -> None:
         ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(confidence="sure"), "confidence 'sure'"),
         ("groups/kotikunta.avsc", lambda s: s["fields"][0].update(restricted=False), "restricted False"),
         ("groups/kotikunta.avsc", lambda s: s.update(theme="kunta"), "theme is 'kunta'"),
+        ("groups/kotikunta.avsc", lambda s: s.update(reveals="home"), "reveals is 'home'"),
         ("groups/kotikunta.avsc", lambda s: s.pop("confidence"), "confidence is None"),
         ("groups/kotikunta.avsc", lambda s: s.pop("source"), "source is missing"),
         ("groups/kotikunta.avsc", lambda s: s.update(doc="Kotikunta"), "doc is missing in one language"),

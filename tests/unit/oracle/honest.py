@@ -5,7 +5,7 @@ import io
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -80,45 +80,44 @@ class Line:
         self.stored: list[Stored] = []
         self.entries: list[dict[str, Any]] = []
         self._ends: dict[tuple[str, int], int] = defaultdict(int)
-        self._spans: dict[str, dict[str, list[int]]] = {}
+        self._spans: dict[str, dict[str, list[Any]]] = {}
         self._previous: int | None = None
-        self._close(START, 0, [])
+        self._entry: str | None = None
+        self._close(START, 0)
         for pages in COMMITS:
-            ids = []
             for first, last in pages:
-                ids.append(self._page(LOG[first:last]))
+                self._page(LOG[first:last])
             records = sum(last - first for first, last in pages)
-            self._close(LOG[pages[-1][1] - 1].kirjausavain, records, ids)
+            self._close(LOG[pages[-1][1] - 1].kirjausavain, records)
 
-    def _page(self, changes: Sequence[Change]) -> list[str]:
-        cursor, position, ids = changes[-1].kirjausavain, 0, []
+    def _page(self, changes: Sequence[Change]) -> None:
+        cursor, position = changes[-1].kirjausavain, 0
         for index, one in enumerate(changes):
             record, record_id = one.record, str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cursor}/{index}"))
             if not isinstance(record, dict) or not record["henkilotunnus"]:
-                ids.append(self._letter(None, record, cursor, position))
+                self._letter(None, record, cursor, position)
                 position += 1
                 continue
             groups, code = record["tietoryhmat"], record["henkilotunnus"]
             for key in (code, *([ANNA_NEW] if CORRECTION in groups else [])):
                 for place, group in enumerate(groups, start=position):
                     if not isinstance(group, dict):
-                        ids.append(self._letter(key, group, cursor, place))
+                        self._letter(key, group, cursor, place)
                     else:
-                        ids.append(self._event(key, record, record_id, group, cursor, place))
+                        self._event(key, record, record_id, group, cursor, place)
             if CORRECTION in groups:
-                ids += [self._identity(key, [code, ANNA_NEW], cursor, position) for key in (code, ANNA_NEW)]
+                for key in (code, ANNA_NEW):
+                    self._identity(key, [code, ANNA_NEW], cursor, position)
             position += len(groups)
-        return ids
 
-    def _identity(self, key: str, codes: list[str], cursor: int, position: int) -> str:
+    def _identity(self, key: str, codes: list[str], cursor: int, position: int) -> None:
         told = {"feed": "vtj", "bucket": "0", "cursor": cursor, "position": position, "fetchedAt": 0}
         event_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cursor}/{position}/identity/{key}"))
         self._store("identity", key, told | {"active": codes[-1], "codes": codes}, event_id)
-        return event_id
 
     def _event(
         self, key: str, record: dict[str, Any], record_id: str, group: dict[str, Any], cursor: int, position: int
-    ) -> str:
+    ) -> None:
         event_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cursor}/{position}/{key}"))
         unmapped = {f"../{name}": json.dumps(value) for name, value in record.items() if name == "uusi"}
         own = {name: value for name, value in group.items() if name not in COMMON}
@@ -147,9 +146,8 @@ class Line:
             "unmapped": unmapped,
         }
         self._store(topic, key, event, event_id)
-        return event_id
 
-    def _letter(self, key: str | None, raw: Any, cursor: int, position: int) -> str:
+    def _letter(self, key: str | None, raw: Any, cursor: int, position: int) -> None:
         letter_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cursor}/{position}/letter"))
         letter = {
             "feed": "vtj",
@@ -166,7 +164,6 @@ class Line:
             "cut": False,
         }
         self._store("dead-letter", key, letter, letter_id)
-        return letter_id
 
     def _store(self, topic: str, key: str | None, decoded: dict[str, Any], event_id: str) -> None:
         partition = 0 if topic == "dead-letter" else len(key or "") + ord((key or " ")[1]) % 2
@@ -174,12 +171,11 @@ class Line:
         headers = [("ce_id", event_id.encode()), ("ce_specversion", b"1.0")]
         code = None if key is None else key.encode()
         self.stored.append(Stored(topic, partition, offset, code, encode(topic, decoded), headers))
-        span = self._spans.setdefault(f"{PREFIX}.{topic}", {}).setdefault(str(partition), [offset, offset, 0])
-        span[1:] = [offset, span[2] + 1]
+        span = self._spans.setdefault(f"{PREFIX}.{topic}", {}).setdefault(str(partition), [offset, offset, 0, ""])
+        span[1:] = [offset, span[2] + 1, span[3] + event_id]
 
-    def _close(self, cursor: int, records: int, pages: Iterable[list[str]]) -> None:
+    def _close(self, cursor: int, records: int) -> None:
         """Ledger entry, cursor, and the commit's markers, which take an offset of each partition."""
-        digests = [sha256(b"".join(uuid.UUID(one).bytes for one in page)) for page in pages]
         counts = [span[2] for spans in self._spans.values() for span in spans.values()]
         letters = [span[2] for span in self._spans.get(f"{PREFIX}.dead-letter", {}).values()]
         both = {"version": 1, "feed": "vtj", "bucket": "0", "cursor": cursor, "previousCursor": self._previous}
@@ -187,10 +183,14 @@ class Line:
             "records": records,
             "events": sum(counts),
             "deadLetters": sum(letters),
-            "offsets": self._spans,
-            "digest": sha256("".join(digests).encode()),
+            "offsets": {
+                topic: {at: [*span[:3], sha256(span[3].encode())] for at, span in spans.items()}
+                for topic, spans in self._spans.items()
+            },
+            "previousEntry": self._entry,
         }
-        for topic, value in (("ledger", entry), ("cursor", both)):
+        self._entry = sha256(json.dumps(entry).encode())
+        for topic, value in (("ledger", entry), ("cursor", both | {"entry": self._entry})):
             self.stored.append(Stored(topic, 3, self._next(topic, 3), KEY, json.dumps(value).encode()))
         for slot in self._ends:
             self._ends[slot] += 1

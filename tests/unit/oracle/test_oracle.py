@@ -1,6 +1,7 @@
 """The oracle finds every kind of damage: one that cannot fail would be worth nothing."""
 
 import ast
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,14 @@ def test_an_honest_line_is_sound() -> None:
     assert found.sound
     assert (found.changes, found.commits, found.cursor) == (len(LOG), 4, LOG[-1].kirjausavain)
     assert found.events == 18
+
+
+def test_what_the_permit_does_not_cover_belongs_to_the_unmapped() -> None:
+    stored = sorted(Line().stored, key=lambda one: (*one.slot, one.offset))
+    assert judge(LOG, stored, PREFIX, permit=SCHEMAS.groups).sound
+    found = judge(LOG, stored, PREFIX, permit=SCHEMAS.groups - {"KOTIKUNTA"})
+    told = sum(one.topic == "change.kotikunta" for one in stored)
+    assert (found.lost, found.orphans) == (told, told)
 
 
 def test_an_empty_kafka_is_sound_and_says_that_nothing_was_passed() -> None:
@@ -177,6 +186,11 @@ def wrong_partition(stored: list[Stored]) -> list[Stored]:
     return change_one(stored, one, replace(one, partition=one.partition + 5))
 
 
+def wrong_partition_of_state(stored: list[Stored]) -> list[Stored]:
+    one = pick(stored, "change.kotikunta")
+    return [*stored, replace(one, topic="state.kotikunta", partition=one.partition + 1)]
+
+
 def wrong_feed(stored: list[Stored]) -> list[Stored]:
     one = pick(stored, "change.unmapped")
     return change_one(stored, one, altered(one, feed="other"))
@@ -189,7 +203,7 @@ def ledger_gap(stored: list[Stored]) -> list[Stored]:
 
 def ledger_offsets(stored: list[Stored]) -> list[Stored]:
     one = pick(stored, "ledger", None, 2)
-    return change_one(stored, one, retold(one, offsets={f"{PREFIX}.change.kotikunta": {"0": [0, 99, 3]}}))
+    return change_one(stored, one, retold(one, offsets={f"{PREFIX}.change.kotikunta": {"0": [0, 99, 3, ""]}}))
 
 
 def ledger_counts(stored: list[Stored]) -> list[Stored]:
@@ -199,7 +213,14 @@ def ledger_counts(stored: list[Stored]) -> list[Stored]:
 
 def ledger_digest(stored: list[Stored]) -> list[Stored]:
     one = pick(stored, "ledger", None, 1)
-    return change_one(stored, one, retold(one, digest="0" * 64))
+    offsets = json.loads(one.value or b"")["offsets"]
+    next(iter(offsets[f"{PREFIX}.change.kotikunta"].values()))[3] = "0" * 64
+    return change_one(stored, one, retold(one, offsets=offsets))
+
+
+def ledger_edited(stored: list[Stored]) -> list[Stored]:
+    one = pick(stored, "ledger", None, 1)
+    return change_one(stored, one, retold(one, fetchedAt=1))
 
 
 DAMAGES: dict[Damage, dict[str, int]] = {
@@ -223,16 +244,18 @@ DAMAGES: dict[Damage, dict[str, int]] = {
     wrong_content: {"wrong": 1},
     wrong_field_dropped: {"wrong": 1},
     wrong_position: {"wrong": 1},
-    wrong_page: {"wrong": 1, "ledger": 1},
+    wrong_page: {"wrong": 1},
     wrong_record_id: {"wrong": 1},
     wrong_header: {"wrong": 1},
     wrong_schema: {"wrong": 1, "lost": 1, "ahead": 1, "ledger": 3},
-    wrong_partition: {"wrong": 1, "ahead": 1, "ledger": 1},
+    wrong_partition: {"wrong": 1, "ahead": 1, "ledger": 2},
+    wrong_partition_of_state: {"wrong": 1},
     wrong_feed: {"wrong": 1},
-    ledger_gap: {"ledger": 2},
-    ledger_offsets: {"ledger": 1, "ahead": 1},
-    ledger_counts: {"ledger": 1},
-    ledger_digest: {"ledger": 1},
+    ledger_gap: {"ledger": 3},
+    ledger_offsets: {"ledger": 4, "ahead": 1},
+    ledger_counts: {"ledger": 3},
+    ledger_digest: {"ledger": 3},  # the next entry and the cursor record name another
+    ledger_edited: {"ledger": 2},
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 
 from producer.config import Registry as Section
 from producer.config import Settings
@@ -178,6 +179,23 @@ async def test_who_we_say_we_are(serve: Serve, settings: dict[str, str], header:
     assert authorization == header
     assert path == "/ccompat/subjects/a%2Fb/versions?normalize=true"
     assert (json.loads(body["schema"]), body["schemaType"]) == (SCHEMA, "AVRO")
+
+
+async def test_a_token_that_was_renewed_since_the_start(serve: Serve, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"compatibilityLevel": "FULL"})
+
+    file = tmp_path / "token"
+    file.write_text("old")
+    section = Section(url=await serve(answer), token=SecretStr("old"), token_file=file)  # as it is once loaded
+    for token in ("old", "new"):
+        file.write_text(token)
+        async with Registry(section) as registry:
+            await registry.level()
+    assert seen == ["Bearer old", "Bearer new"]
 
 
 async def test_mutual_tls(serve: Serve, tmp_path: Path) -> None:

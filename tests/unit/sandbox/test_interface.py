@@ -9,17 +9,19 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producer.__main__ import parser
 from producer.errors import SettingsError
-from producer.sandbox import Sandbox
+from producer.sandbox import Sandbox, server
 from producer.sandbox.chronicle import BEGIN, registered_on
 from producer.sandbox.control import guard
 from producer.sandbox.tables import PROTECTED
 from tests.unit.sandbox.conftest import Client
+from tests.unit.sandbox.test_xroad_path import CLIENT, SERVICE
 
 
 def told(pages: list[Any]) -> list[Any]:
@@ -385,6 +387,23 @@ async def test_a_taken_port_is_a_users_mistake() -> None:
         with pytest.raises(SettingsError, match="cannot listen"):
             async with Sandbox(port=port):
                 pass
+
+
+async def test_it_listens_on_this_machine_alone() -> None:
+    """Unless it is told otherwise."""
+    assert parser().parse_args(["sandbox"]).host == "127.0.0.1"
+    async with Sandbox() as sandbox:
+        assert sandbox.url.startswith("http://127.0.0.1:")
+
+
+async def test_a_request_that_is_too_large_is_not_read(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_LARGEST_REQUEST", 1000)
+    async with Sandbox() as sandbox:
+        headers = {"X-Road-Client": CLIENT, "Authorization": encode_basic_auth("sandbox", "sandbox")}
+        for path in ("api/v1/muutokset", f"r1/FI-TEST/{SERVICE}/api/v1/muutokset", "_sandbox/append"):
+            url, body = f"{sandbox.url}/{path}", {"muutokset": ["x" * 2000]}
+            async with client.session.post(url, json=body, headers=headers) as response:
+                assert response.status == 413, path
 
 
 async def test_the_control_api_is_for_this_machine() -> None:

@@ -87,10 +87,10 @@ async def script(serve: Serve) -> Script:
     return await serve()
 
 
-def client(script: Script, persons: list[str] | None = None, **settings: Any) -> Upstream:
+def client(script: Script, **settings: Any) -> Upstream:
     account = {"username": "tunnus", "password": PASSWORD}
     chosen = Settings.model_validate({"url": script.url} | account | settings)
-    return Upstream(chosen, bucket="0", persons=persons)
+    return Upstream(chosen)
 
 
 def told(error: BaseException) -> Iterator[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from producer.errors import MalformedPage
 from producer.model import CURSOR_MAX, Page
-from producer.upstream.answer import parse_cursor, parse_page
+from producer.upstream.answer import parse_cursor, parse_page, parse_poison
 from tests.unit.upstream.conftest import CODES, SECRETS, told
 
 
@@ -142,3 +142,32 @@ def test_the_first_cursor() -> None:
         parse_cursor(b"{}")
     with pytest.raises(MalformedPage, match="instead of an object"):
         parse_cursor(b"5446623423")
+
+
+def poison(**members: object) -> Page:
+    whole = {"viimeisinKirjausavain": 9, "ajanTasalla": True, "muutokset": [1]} | members
+    body = json.dumps({name: one for name, one in whole.items() if one is not None}).encode()
+    return parse_poison(body, bucket="b", previous=5, fetched_at=0)
+
+
+@pytest.mark.parametrize(
+    ("members", "records", "up_to_date"),
+    [
+        ({}, [1], True),
+        ({"ajanTasalla": None}, [1], False),
+        ({"ajanTasalla": "true", "muu": 1}, [1], False),
+        ({"muutokset": {"a": 1}}, [{"a": 1}], True),
+        ({"muutokset": "x"}, ["x"], True),
+        ({"muutokset": None, "muu": 1}, [{"muu": 1}], True),
+    ],
+)
+def test_a_page_that_can_be_passed_over(members: dict[str, object], records: list[object], up_to_date: bool) -> None:
+    page = poison(**members)
+    assert (page.kind, page.previous, page.cursor, page.records) == ("CHANGE", 5, 9, records)
+    assert (page.up_to_date, page.poison) == (up_to_date, True)
+
+
+@pytest.mark.parametrize("cursor", [None, "9", 5, 4, -1, 2**63])
+def test_a_page_whose_next_cursor_is_none_cannot(cursor: object) -> None:
+    with pytest.raises(MalformedPage):
+        poison(viimeisinKirjausavain=cursor, ajanTasalla=None)

@@ -23,7 +23,7 @@ class Feed:
         self._errors: Iterator[ProducerError] = iter(errors)
         self.calls: list[object] = []
 
-    async def changes_since(self, cursor: int) -> Page:
+    async def changes_since(self, cursor: int, *, bucket: str = "0", listed: bytes = b"") -> Page:
         self.calls.append(cursor)
         for error in self._errors:
             raise error
@@ -140,16 +140,26 @@ async def test_once_uses_its_patience(waits: list[float]) -> None:
     assert len(waits) == 5
 
 
-async def test_one_line_for_each_wait(waits: list[float], caplog: pytest.LogCaptureFixture) -> None:
+async def test_ever_fewer_waits_are_told_and_then_the_answer(
+    waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     await patient(Feed(away(2, retry_after=1234))).changes_since(5)
     assert [record.getMessage() for record in caplog.records if record.name != "asyncio"] == [
         "Upstream answered 503 to POST muutokset. Asking again in 1234.0 s (try 2).",
         "Upstream answered 503 to POST muutokset. Asking again in 1234.0 s (try 3).",
+        "Upstream answers again, at try 3 after 0 s.",
     ]
     assert {(record.name, record.levelname) for record in caplog.records if record.name != "asyncio"} == {
         ("vtj.upstream", "WARNING")
     }
+    caplog.clear()
+    await patient(Feed(away(500))).changes_since(5)  # a night
+    lines = [record.getMessage() for record in caplog.records if record.name == "vtj.upstream"]
+    assert [line[line.index("try") :] for line in lines] == [
+        *(f"try {tries + 1})." for tries in (1, 2, 4, 8, 16, 32, 64, 128, 256)),
+        "try 501 after 0 s.",
+    ]
 
 
 async def test_a_wait_ends_with_the_task(monkeypatch: pytest.MonkeyPatch) -> None:

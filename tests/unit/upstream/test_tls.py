@@ -2,6 +2,7 @@ import os
 import socket
 import ssl
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from aiohttp import web
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -70,10 +72,9 @@ async def test_an_own_ca_comes_besides_the_systems(
     monkeypatch.setenv("SSL_CERT_FILE", str(other))
     monkeypatch.setenv("SSL_CERT_DIR", str(ca_file.with_name("none")))
     from producer.config import Upstream
-    from producer.http import trust
+    from producer.credentials import trust
 
-    context = trust(Upstream(url="https://localhost", ca_file=ca_file), "VTJ_UPSTREAM__")
-    assert isinstance(context, ssl.SSLContext)
+    context = trust(Upstream(url="https://localhost", ca_file=ca_file), "VTJ_UPSTREAM__")()
     assert len(context.get_ca_certs()) == 2
 
 
@@ -148,6 +149,40 @@ async def test_a_client_certificate(
         error = await refusal(script, ca_file=ca_file, **own)
         assert "Upstream refused the TLS connection" in str(error)
         assert "VTJ_UPSTREAM__CLIENT_CERT_FILE" in error.hint
+
+
+async def test_a_certificate_and_a_password_are_renewed_without_a_restart(
+    serve: Serve, ca: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    """Each request has those that are on disk then; a connection of the old ones is not used again."""
+    context = server(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    script, serials, password = await serve(context), list[str](), tmp_path / "password"
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        serials.append(request.transport.get_extra_info("peercert")["serialNumber"])
+        return web.Response(body=EMPTY, content_type="application/json")
+
+    script.answers = [answer]
+    cert, key = pair(ca, tmp_path)
+    password.write_text("old")
+    files = {"ca_file": ca_file, "client_cert_file": cert, "client_key_file": key, "password_file": password}
+    async with client(script, password=None, **files) as upstream:
+        for _ in range(2):
+            await upstream.changes_since(5)
+        old = (cert.read_bytes(), key.read_bytes())
+        pair(ca, tmp_path)
+        new = (cert.read_bytes(), key.read_bytes())
+        key.write_bytes(old[1])  # half done: the certificate is there, its key not yet
+        await upstream.changes_since(5)
+        key.write_bytes(new[1])
+        password.write_text("new")
+        await upstream.changes_since(5)
+    assert serials[0] == serials[1] == serials[2] != serials[3]
+    sent = [b64decode(one.header("Authorization")[0].removeprefix("Basic ")) for one in script.seen]
+    assert sent == [b"tunnus:old"] * 3 + [b"tunnus:new"]
 
 
 async def opening(**settings: Any) -> SettingsError:

@@ -1,0 +1,25 @@
+"""Several things at once, of which none goes on without the others."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) -> None:
+    """Until the first ends, or all of them; what is still going on then is cancelled and waited for.
+
+    An error of any of them is raised as it is.
+    """
+    tasks = {asyncio.ensure_future(one) for one in doing}
+    left = tasks
+    try:
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+            if not all_of_them:
+                return
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.wait(tasks)

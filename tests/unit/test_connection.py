@@ -1,0 +1,105 @@
+"""A client of Kafka is ended whatever it ends with, and a broker that is down is not asked."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError, KafkaStorageError, NotLeaderForPartitionError, RecordListTooLargeError
+
+from producer.config import Kafka
+from producer.errors import Doubt, Rejected
+from producer.kafka import connection
+from producer.kafka.connection import Admin, deadline, started
+
+
+class Broken:
+    """As aiokafka's producer is when a batch comes back that has been failed meanwhile."""
+
+    _client: Any
+
+    def __init__(self) -> None:
+        self._client = self
+        self.closed = False
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        raise KeyError
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_the_fault_that_ended_the_work_is_told_and_not_what_the_client_made_of_it() -> None:
+    client: Any = Broken()
+    with pytest.raises(Doubt, match="the commit"):
+        async with started(client, Kafka(), "starting"):
+            raise Doubt("the commit")
+    assert client.closed
+
+
+async def test_work_that_is_done_stays_done() -> None:
+    client: Any = Broken()
+    async with started(client, Kafka(), "starting"):
+        pass
+    assert client.closed
+
+
+@pytest.mark.parametrize(("wanted", "asked"), [(None, {2}), (3, {3})])
+async def test_a_broker_that_has_just_died_is_not_asked_where_another_will_do(
+    monkeypatch: pytest.MonkeyPatch, wanted: int | None, asked: set[int]
+) -> None:
+    admin, seen = Admin(bootstrap_servers="nowhere:1"), set[int]()
+
+    async def ready(node: int) -> bool:
+        return node == 2
+
+    async def send(node: int, _: object) -> None:
+        seen.add(node)
+
+    brokers = [SimpleNamespace(nodeId=number) for number in (1, 2, 3)]
+    for name, stub in (("ready", ready), ("send", send), ("cluster", SimpleNamespace(brokers=lambda: brokers))):
+        monkeypatch.setattr(admin._client, name, stub)
+    for _ in range(20):
+        await admin._send_request("which topics are there?", wanted)
+    assert seen == asked
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            KafkaStorageError("disk"),
+            Doubt,
+            "it: KafkaStorageError, a broker cannot write (is its disk full, or broken?)",
+        ),
+        (RecordListTooLargeError("much"), Rejected, "it: RecordListTooLargeError"),
+        (NotLeaderForPartitionError("moved"), Doubt, "it: NotLeaderForPartitionError"),
+    ],
+    ids=["disk", "rejected", "other"],
+)
+async def test_what_kafka_says_is_sorted(error: KafkaError, kind: type[Doubt], words: str) -> None:
+    with pytest.raises(Doubt) as told:
+        async with deadline(30, "it"):
+            raise error
+    assert (type(told.value), str(told.value)) == (kind, words)
+    assert not KafkaStorageError.retriable  # aiokafka would try until our deadline, and not tell why
+
+
+async def test_a_long_silence_is_told_before_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connection, "LONG", 0.02)
+    with pytest.raises(Doubt):
+        async with deadline(0.1, "the commit"):
+            await asyncio.Event().wait()
+    async with deadline(0.1, "quick"):
+        pass
+    with pytest.raises(Doubt):
+        async with deadline(0.01, "short"):
+            await asyncio.Event().wait()
+    await asyncio.sleep(0.05)
+    told = [one.getMessage() for one in caplog.records if one.name == "vtj.kafka"]
+    assert told == ["the commit: not done after 0.02 s, is Kafka slow or away? Giving up after 0.1 s"]
