@@ -8,13 +8,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
   $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
 
+LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make requirements"
+
 # What watches the clock runs alone; the rest in two processes, each with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue requirements sbom chaos soak bench clean
+.PHONY: help demo test lint catalogue requirements sbom image compose-test chaos soak bench clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and the real pipeline
 	@$(BIN)/vtj-producer demo $(ARGS)
@@ -33,15 +36,22 @@ lint: .venv/dev ## ruff, mypy, import rules, the schemas
 catalogue: .venv/dev ## make docs/catalogue again; its catalogue.json is committed, and a test says when it is stale
 	@$(BIN)/vtj-producer catalogue build --output docs/catalogue
 
-requirements: .venv/dev ## lock what the program runs on anew, the newest, with hashes: requirements/run.txt
+requirements: .venv/dev ## lock what it runs on and what builds it anew, the newest, with hashes: requirements/
 	$(INSTALL) 'uv>=0.9,<1'
-	$(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command "make requirements" --output-file requirements/run.txt pyproject.toml
+	$(LOCK) --output-file requirements/run.txt pyproject.toml
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(LOCK) --output-file requirements/build.txt -
 
 sbom: .venv/dev ## the bill of materials of what is locked, CycloneDX: dist/sbom.cdx.json
 	@mkdir -p dist
 	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
 	  --output-file dist/sbom.cdx.json requirements/run.txt
+
+image: ## the container image vtj-producer, labelled with version and commit
+	docker build --quiet --tag vtj-producer --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+compose-test: .venv/dev ## the image and the stacks of docs/compose.md on any Docker engine, with their figures
+	$(BIN)/python -m pytest -m long -s tests/compose $(ARGS)
 
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)
