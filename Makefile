@@ -12,7 +12,7 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue requirements sbom chaos soak bench clean
+.PHONY: help demo test lint catalogue requirements sbom chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -52,6 +52,9 @@ soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, t
 
 bench: .venv/dev ## the benchmarks, with their figures
 	$(BIN)/python -m tests.bench $(ARGS)
+
+profile: .venv/dev ## where the microseconds of an event go, ours by name
+	$(BIN)/python -m tests.bench.profile $(ARGS)
 
 clean: ## remove the environment, caches and builds
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
