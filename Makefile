@@ -8,10 +8,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
   $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
 
-# What watches the clock runs alone; the rest in two processes, each with a Kafka of its own.
+# What watches the clock has the machine nearly to itself; the rest in processes that wait more than they work, each
+# with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check chaos soak bench clean
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -20,8 +21,8 @@ demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and th
 	@$(BIN)/vtj-producer demo $(ARGS)
 
 test: lint ## everything that must be right, on a real Kafka (without the long tests)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
-	$(BIN)/python -m pytest -m "not long" --durations=15 $(ALONE) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE) $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import rules, the schemas
 	$(BIN)/ruff check .
@@ -56,11 +57,14 @@ release-check: .venv/dev sbom ## sdist, wheel and bill of materials into dist, a
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)
 
-soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, the long fuzz
-	$(BIN)/python -m pytest -m long -s tests/soak $(ARGS)
+soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, the long fuzz, every benchmark briefly
+	$(BIN)/python -m pytest -m long -s tests/soak tests/bench $(ARGS)
 
 bench: .venv/dev ## the benchmarks, with their figures
 	$(BIN)/python -m tests.bench $(ARGS)
+
+profile: .venv/dev ## where the microseconds of an event go, ours by name
+	$(BIN)/python -m tests.bench.profile $(ARGS)
 
 clean: ## remove the environment, caches and builds
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
