@@ -12,7 +12,7 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check chaos soak bench profile clean
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -53,6 +53,9 @@ release-check: .venv/dev sbom ## sdist, wheel and bill of materials into dist, a
 	$(BIN)/uv build --quiet --out-dir dist
 	$(BIN)/twine check --strict dist/*.tar.gz dist/*.whl
 	$(BIN)/python -m pytest -m "long or not long" --durations=5 tests/integration/test_wheel.py $(ARGS)
+
+helm-test: .venv/dev ## the chart in helm/, every example and option; wants helm
+	$(BIN)/python -m pytest --durations=5 tests/helm $(ARGS)
 
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)

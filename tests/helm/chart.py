@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -19,6 +20,8 @@ CHART: Final = ROOT / "helm" / "vtj-producer"
 RELEASE: Final = "muutokset"
 INSTALL: Final = "go install helm.sh/helm/v3/cmd/helm@v3.22.0"
 SECRETS: Final = "/run/secrets/"
+# What `go install` builds takes the cluster for one of years ago unless it is told.
+KUBERNETES: Final = ("--kube-version", kubernetes_validate.latest_version())
 
 Manifest = dict[str, Any]
 Values = Mapping[str, Any]
@@ -151,7 +154,7 @@ def render(values: Values, *arguments: str, chart: Path = CHART) -> list[Manifes
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(values, file)
         file.flush()
-        done = helm("template", RELEASE, str(chart), "--namespace", "vtj", "-f", file.name, *arguments)
+        done = helm("template", RELEASE, str(chart), "--namespace", "vtj", "-f", file.name, *KUBERNETES, *arguments)
     if done.returncode:
         raise Refused(done.stderr)
     return [one for one in yaml.safe_load_all(done.stdout) if one]

