@@ -11,10 +11,11 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command "make requirements"
 
-# What watches the clock runs alone; the rest in two processes, each with a Kafka of its own.
+# What watches the clock has the machine nearly to itself; the rest in processes that wait more than they work, each
+# with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue requirements sbom image compose-test chaos soak bench clean
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -23,8 +24,8 @@ demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and th
 	@$(BIN)/vtj-producer demo $(ARGS)
 
 test: lint ## everything that must be right, on a real Kafka (without the long tests)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
-	$(BIN)/python -m pytest -m "not long" --durations=15 $(ALONE) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE) $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import rules, the schemas
 	$(BIN)/ruff check .
@@ -35,6 +36,9 @@ lint: .venv/dev ## ruff, mypy, import rules, the schemas
 
 catalogue: .venv/dev ## make docs/catalogue again; its catalogue.json is committed, and a test says when it is stale
 	@$(BIN)/vtj-producer catalogue build --output docs/catalogue
+
+pictures: .venv/dev ## make the pictures of README.md again, of a real demo and its status page: docs/pictures
+	$(BIN)/python -m tests.pictures
 
 requirements: .venv/dev ## lock what it runs on and what builds it anew, the newest, with hashes: requirements/
 	$(INSTALL) 'uv>=0.9,<1'
@@ -53,14 +57,27 @@ image: ## the container image vtj-producer, labelled with version and commit
 compose-test: .venv/dev ## the image and the stacks of docs/compose.md on any Docker engine, with their figures
 	$(BIN)/python -m pytest -m long -s tests/compose $(ARGS)
 
+release-check: .venv/dev sbom ## sdist, wheel and bill of materials into dist, and all that must be right about them
+	$(INSTALL) 'pipx>=1.7,<2' 'twine>=6.1,<8' 'uv>=0.9,<1'
+	rm -f dist/*.tar.gz dist/*.whl
+	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/twine check --strict dist/*.tar.gz dist/*.whl
+	$(BIN)/python -m pytest -m "long or not long" --durations=5 tests/integration/test_wheel.py $(ARGS)
+
+helm-test: .venv/dev ## the chart in helm/, every example and option; wants helm
+	$(BIN)/python -m pytest --durations=5 tests/helm $(ARGS)
+
 chaos: .venv/dev ## the long chaos test, with its figures
 	$(BIN)/python -m pytest -m long -s tests/chaos $(ARGS)
 
-soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, the long fuzz
-	$(BIN)/python -m pytest -m long -s tests/soak $(ARGS)
+soak: .venv/dev ## hours of faults in minutes, SIGTERM at hundreds of moments, the long fuzz, every benchmark briefly
+	$(BIN)/python -m pytest -m long -s tests/soak tests/bench $(ARGS)
 
 bench: .venv/dev ## the benchmarks, with their figures
 	$(BIN)/python -m tests.bench $(ARGS)
+
+profile: .venv/dev ## where the microseconds of an event go, ours by name
+	$(BIN)/python -m tests.bench.profile $(ARGS)
 
 clean: ## remove the environment, caches and builds
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

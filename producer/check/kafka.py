@@ -15,6 +15,7 @@ from aiokafka.errors import (
 from producer.check.chain import Broken, Skip
 from producer.check.site import Site, trouble
 from producer.check.upstream import ahead
+from producer.config import Settings
 from producer.errors import KafkaGone, KafkaRefused
 from producer.kafka import rights, topics
 from producer.kafka.connection import Admin, administration
@@ -73,21 +74,27 @@ async def version(on: Site) -> str:
 
 
 async def topic_rights(on: Site) -> str:
-    wanted = {plan.name: {Right.DESCRIBE, Right.DESCRIBE_CONFIGS, Right.WRITE} for plan in _plans(on)}
-    prefix, data = on.settings.topics.prefix, on.settings.data_prefix
-    read = [f"{prefix}.cursor", f"{prefix}.ledger", f"{prefix}.watchlist", f"{data}.identity"]
-    if on.settings.state.enabled:
-        read += [name for name in wanted if name.startswith(f"{data}.change.")]
-    if on.settings.privacy.restricted_topics:
-        read.append(f"{data}.state.turvakielto")
-    for name in read:
-        wanted[name].add(Right.READ)
+    wanted = needed(on.settings, _plans(on))
     async with administration(on.settings.kafka) as admin:
         found = await rights.of_topics(admin, wanted)
     there = {name: has for name, has in found.items() if has is not None}
     _refuse({name: wanted[name] - has for name, has in there.items()}, "Topic")
     missing = len(wanted) - len(there)
     return f"all that `run` needs on {len(there)} topics" + (f"; {missing} are not there yet" if missing else "")
+
+
+def needed(settings: Settings, plans: Iterable[topics.Plan]) -> dict[str, set[Right]]:
+    """By topic, what `run` must be allowed to do."""
+    wanted = {plan.name: {Right.DESCRIBE, Right.DESCRIBE_CONFIGS, Right.WRITE} for plan in plans}
+    prefix, data = settings.topics.prefix, settings.data_prefix
+    read = [f"{prefix}.cursor", f"{prefix}.ledger", f"{prefix}.watchlist", f"{data}.identity"]
+    if settings.state.enabled:
+        read += [name for name in wanted if name.startswith(f"{data}.change.")]
+    if settings.privacy.restricted_topics:
+        read.append(f"{data}.state.turvakielto")
+    for name in read:
+        wanted[name].add(Right.READ)
+    return wanted
 
 
 async def group_rights(on: Site) -> str:

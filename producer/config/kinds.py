@@ -142,9 +142,9 @@ XroadClient = Annotated[
         "must be instance/class/code/subsystem in ASCII (the subsystem may be left out)",
     ),
 ]
-Times = Annotated[tuple[str, ...], PlainValidator(_times)]
-Groups = Annotated[tuple[str, ...], PlainValidator(_groups)]
-Start = Annotated[str, PlainValidator(_start)]
+Times = Annotated[tuple[str, ...], PlainValidator(_times, json_schema_input_type=tuple[str, ...])]
+Groups = Annotated[tuple[str, ...], PlainValidator(_groups, json_schema_input_type=tuple[str, ...])]
+Start = Annotated[str, PlainValidator(_start, json_schema_input_type=str)]
 Brokers = Annotated[
     str,
     _matches(

@@ -23,9 +23,9 @@ from producer.errors import KafkaGone, SettingsError
 
 START_PATIENCE, END_PATIENCE = 10.0, 3.0  # s
 CURE = (
-    "Install it (pip install 'vtj-producer[demo]': wheels for glibc Linux, macOS and Windows), or pass "
-    "--bootstrap-servers HOST:PORT of a Kafka where the demo may create topics. A checkout also takes the broker of "
-    "its tests: `make .venv/dev`, and Docker, or Java 17 with Maven."
+    "Install it (pip install 'vtj-producer[demo]', or at once: uvx 'vtj-producer[demo]' demo; wheels for glibc Linux, "
+    "macOS and Windows), or pass --bootstrap-servers HOST:PORT of a Kafka where the demo may create topics. A checkout "
+    "also takes the broker of its tests: `make .venv/dev`, and Docker, or Java 17 with Maven."
 )
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -72,6 +72,17 @@ class Bench:
         feed = self._feed()
         env = self._settings(feed, pages, mix) | settings
         return self._measured(feed, self._expected(pages, mix), "-m", "tests.bench.product", env=env)
+
+    def product_profiled(self, pages: int, mix: str, profiler: Sequence[str]) -> Reading:
+        """profiler: a command that runs what is named behind it."""
+        feed = self._feed()
+        command = [*profiler, sys.executable, "-m", "tests.bench.product"]
+        env = self._settings(feed, pages, mix) | {"VTJ_LOG__LEVEL": "warning"}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.decode()}")
+        reading: Reading = json.loads(next(line for line in done.stdout.splitlines() if line.startswith(b"{")))
+        return reading
 
     def product_page_by_page(self, pages: int) -> Reading:
         return self.product(pages, VTJ_KAFKA__TRANSACTION_EVENTS=str(ONE_PAGE))

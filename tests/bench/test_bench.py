@@ -13,6 +13,7 @@ from tests.broker import Broker
 pytestmark = pytest.mark.kafka
 
 
+@pytest.mark.long
 def test_a_quick_run_measures_everything(broker: Broker, tmp_path: Path) -> None:
     output = tmp_path / "benchmarks.md"
     done = subprocess.run(

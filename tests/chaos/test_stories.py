@@ -79,7 +79,7 @@ class Town:
     """A sandbox, and the service that follows it: run to its end after each example."""
 
     def __init__(self, broker: Broker, prefix: str, folder: Path) -> None:
-        self._sandbox = Sandbox(persons=400, page_size=200)
+        self._sandbox = Sandbox(persons=400, page_size=200, censored=True)
         self._file = folder / "persons"
         self._broker, self._prefix = broker, prefix
         self._day = date(2026, 3, 1)

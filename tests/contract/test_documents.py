@@ -1,8 +1,11 @@
 """What the documents say is so: every command, setting, link, target, file and exit code that they name."""
 
 import argparse
+import json
+import os
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -18,13 +21,15 @@ from producer.errors import Stop
 from producer.events.groups import Catalogue
 from producer.kafka.names import SHARDS
 from producer.kafka.topics import plan
+from producer.registry.check import check
 from tests.broker import VERSION
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "schemas" / "README.md"]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/**/*.md")])
 SOURCES = sorted(ROOT.glob("producer/**/*.py"))
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in [*DOCUMENTS, *SOURCES]}
 README, ARCHITECTURE, KAFKA = TEXTS["README.md"], TEXTS["docs/architecture.md"], TEXTS["docs/kafka.md"]
+COMMANDS, CONTRIBUTING, CHANGELOG = TEXTS["docs/commands.md"], TEXTS["CONTRIBUTING.md"], TEXTS["CHANGELOG.md"]
 
 each_document = pytest.mark.parametrize("name", [path.relative_to(ROOT).as_posix() for path in DOCUMENTS])
 
@@ -53,6 +58,8 @@ def command_lines() -> Iterator[tuple[str, str]]:
                 yield name, line
             elif re.match(rf"({'|'.join(commands())}) [-a-z]", line) and name.endswith(".md"):
                 yield name, f"vtj-producer {line}"
+            elif made := re.match(r"(?:uvx|pipx run) .*?vtj-producer\S* (demo.*)", line):
+                yield name, f"vtj-producer {made[1]}"
             elif (made := re.match(r'make ([a-z]+) ARGS="?([^"]*)', line)) and made[1] in commands():
                 yield name, f"vtj-producer {made[1]} {made[2]}"
 
@@ -75,6 +82,8 @@ def test_every_command_line_is_one() -> None:
     lines = list(command_lines())
     assert {"run", "topics", "cursor", "tail", "convert", "config", "sandbox"} <= {line.split()[1] for _, line in lines}
     assert [(name, line) for name, line in lines if not parses(line)] == []
+    listed = {word for name, line in lines if name == "docs/commands.md" for word in line.split()}
+    assert commands().keys() <= listed
 
 
 def test_a_wrong_command_line_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +114,7 @@ def test_every_make_target_exists() -> None:
         for line in spans(text) + blocks(text)
         for found in re.findall(r"^make ([a-z-]+)", line)
     }
-    assert {"demo", "test", "chaos", "bench"} <= named <= targets
+    assert {"demo", "test", "chaos", "bench", "release-check"} <= named <= targets
     (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.M)
     assert set(phony.split()) == targets
     assert set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M)) == targets, "make help leaves one out"
@@ -128,6 +137,14 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)", there.read_text("utf-8"), re.M)
             assert anchor in map(slug, headings), target
+
+
+@each_document
+def test_every_page_that_is_named_is_there(name: str) -> None:
+    """Also in the comments of commands."""
+    folders = (ROOT, (ROOT / name).parent)
+    pages = set(re.findall(r"(?<![\w/.-])[\w./-]+\.md\b", re.sub(r"https?://\S+", "", TEXTS[name])))
+    assert [page for page in pages if not any((folder / page).is_file() for folder in folders)] == []
 
 
 def test_every_file_that_is_named_is_there() -> None:
@@ -163,7 +180,7 @@ def stops(kind: type[Stop] = Stop) -> Iterator[type[Stop]]:
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
     codes = {0, 1} | {one.exit_code for one in stops()}
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)} == codes
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", COMMANDS, re.M)} == codes
     epilog = parser().epilog or ""
     assert {int(code) for code in re.findall(r"(\d+) [^,]", epilog)} == codes
     tree = TEXTS["producer/errors.py"].split('"""')[1]
@@ -199,3 +216,30 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"`VTJ_KAFKA__SESSION_TIMEOUT` is {Settings().kafka.session_timeout:g} s" in KAFKA
     assert f"pip install {project['name']}" in README
     assert list(project["scripts"]) == [parser().prog]
+
+
+def test_the_changelog_has_the_version_and_each_release_its_schemas() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    releases = re.findall(r"^## (\d\S*) – (\d{4}-\d\d-\d\d)$", CHANGELOG, re.M)
+    assert {*re.findall(r"^## (.*)", CHANGELOG, re.M)} == {"Unreleased", *map(" – ".join, releases)}
+    assert releases[0][0] == project["version"]
+    assert {version for version, _ in releases} == {path.name for path in (ROOT / "schemas" / "released").iterdir()}
+    assert [day for _, day in releases] == sorted((day for _, day in releases), reverse=True)
+
+
+def test_the_data_group_that_is_added_as_an_example(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    schema, example = re.findall(r"^ +```json\n(.*?)^ +```", CONTRIBUTING, re.M | re.S)
+    file = json.loads(schema)["tietoryhma"].lower().replace("_", "-")
+    (tmp_path / "schemas" / "avro" / "groups" / f"{file}.avsc").write_text(schema, "utf-8")
+    (tmp_path / "schemas" / "examples" / f"{file}.json").write_text(example, "utf-8")
+    checked = check(tmp_path / "schemas" / "avro")
+    assert checked.faults == []
+    assert checked.groups == len(Catalogue.load().groups) + 1
+
+
+def test_a_forge_runs_what_is_run_here() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yaml").read_text("utf-8")
+    assert re.findall(r"- run: (.*)", text)[-2:] == [".ci/run", "make release-check"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "://" not in text

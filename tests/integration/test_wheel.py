@@ -1,10 +1,13 @@
-"""What is published is what works: sdist from the checkout, wheel from the sdist, and that in an empty environment.
+"""What is published is what works: sdist of the tracked files, wheel from the sdist, and that in an empty environment.
 
-Needs the package index that pip is configured with, or its cache; no Kafka.
+Needs the package index that pip is configured with, or its cache; no Kafka. The long tests look at what
+`make release-check` has put into dist, with the tools that it has installed.
 """
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -23,6 +27,11 @@ from producer import __version__
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "schemas").rglob("*") if path.is_file()}
 EXAMPLE = ROOT / "schemas" / "examples" / "kotikunta.json"
+TOOLS = Path(sys.executable).parent
+
+# What may be brought along by a program under Apache-2.0, in the words that the packages themselves use.
+ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MPL-2.0", "PSF-2.0", "Python-2.0"}
+ALLOWED |= {f"License :: OSI Approved :: {name}" for name in ("Apache Software License", "BSD License")}
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -38,6 +47,14 @@ def plain(**more: str) -> dict[str, str]:
     return ours | {"PYTHONDONTWRITEBYTECODE": "1"} | more
 
 
+def tracked() -> set[str]:
+    """And what would be added next."""
+    listed = run(
+        "git", "-c", "core.quotePath=false", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT
+    )
+    return {name for name in listed.splitlines() if (ROOT / name).is_file()}
+
+
 @dataclass
 class Built:
     sdist: Path
@@ -49,8 +66,14 @@ class Built:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("wheel")
-    backend, dist, venv, elsewhere = (folder / name for name in ("backend", "dist", "venv", "elsewhere"))
+    names = ("checkout", "backend", "dist", "venv", "elsewhere")
+    checkout, backend, dist, venv, elsewhere = (folder / name for name in names)
     elsewhere.mkdir()
+    for name in tracked():  # with other modes and times than the checkout's
+        copy = checkout / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, copy)
+        copy.chmod(0o700 if os.access(ROOT / name, os.X_OK) else 0o600)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     with (ROOT / "pyproject.toml").open("rb") as file:
         wanted = tomllib.load(file)["build-system"]["requires"]
@@ -58,11 +81,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
     def build(target: str, source: Path) -> Path:
         build = ("-m", "hatchling", "build", "--target", target, "--directory", str(dist))
-        run(sys.executable, *build, cwd=source, PYTHONPATH=str(backend))
+        run(sys.executable, *build, cwd=source, PYTHONPATH=str(backend), TZ="Asia/Tokyo", PYTHONHASHSEED="7")
         (made,) = dist.glob("*.tar.gz" if target == "sdist" else "*.whl")
         return made
 
-    sdist = build("sdist", ROOT)
+    sdist = build("sdist", checkout)
     run("tar", "-xzf", sdist, cwd=folder)
     (source,) = folder.glob("vtj_producer-*")
     wheel = build("wheel", source)
@@ -74,9 +97,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def test_the_sdist_holds_the_project_and_nothing_that_lies_about(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\n")
-    assert names - {"PKG-INFO"} <= set(listed)
-    assert names >= SCHEMAS | {"README.md", "Makefile", "pyproject.toml", "tests/conftest.py", "producer/app/run.py"}
+    assert names == tracked() | {"PKG-INFO"}
 
 
 def test_the_wheel_holds_the_package_and_its_schemas_alone(built: Built) -> None:
@@ -89,6 +110,8 @@ def test_the_wheel_holds_the_package_and_its_schemas_alone(built: Built) -> None
     assert {name for name in names if "schemas/" in name} == {f"producer/{name}" for name in published}
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "producer").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
+    assert f"{info}/licenses/LICENSE" in names
+    assert "License-Expression: Apache-2.0\n" in metadata
     assert "Description-Content-Type: text/markdown" in metadata
 
 
@@ -149,3 +172,67 @@ def test_sandbox(sandbox: subprocess.Popen[str]) -> None:
     sandbox.send_signal(signal.SIGTERM)
     assert sandbox.communicate(timeout=30) == ("", "")
     assert sandbox.returncode == 0
+
+
+# what `make release-check` publishes
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    found = [path for path in (ROOT / "dist").glob("*.whl") if f"-{__version__}-" in path.name]
+    assert len(found) == 1, "dist does not hold this version's wheel: `make release-check` builds it"
+    return found[0]
+
+
+@pytest.mark.long
+def test_built_again_it_is_the_same_bytes(built: Built, wheel: Path) -> None:
+    """Elsewhere, at another time, with other modes, in another time zone."""
+    assert wheel.read_bytes() == built.wheel.read_bytes()
+    assert (wheel.parent / built.sdist.name).read_bytes() == built.sdist.read_bytes()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tool", ["pip", "uvx", "pipx"])
+def test_the_demo_runs_from_the_wheel_alone(built: Built, wheel: Path, tool: str, tmp_path: Path) -> None:
+    """In the ways that README.md names, with nothing of the checkout in reach."""
+    package = f"vtj-producer[demo] @ {wheel.as_uri()}"
+    if tool == "pip":
+        run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+        python = tmp_path / "venv" / "bin" / "python"
+        run(sys.executable, "-m", "pip", "--quiet", "--python", python, "install", package, cwd=tmp_path)
+        command = [python.with_name("vtj-producer")]
+    elif tool == "uvx":
+        command = [TOOLS / "uvx", "--isolated", "--from", package, "vtj-producer"]
+    else:
+        command = [TOOLS / "pipx", "run", "--no-cache", "--spec", package, "vtj-producer"]
+    told = run(*command, "demo", "--once", cwd=tmp_path, PIPX_HOME=str(tmp_path / "pipx"))
+    assert "Embedded broker noida-db" in told
+    assert re.search(r"^3,\d{3} change records became [\d,]+ events on \d+ topics", told, re.M), told
+    assert "They agree" in told
+
+
+@pytest.mark.long
+def test_every_licence_is_one_of_those_allowed(wheel: Path, tmp_path: Path) -> None:
+    """As the installed packages state them, those of the extras too; not of what the tests alone want."""
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    package = f"vtj-producer[demo,catalogue] @ {wheel.as_uri()}"
+    run(sys.executable, "-m", "pip", "--quiet", "--python", python, "install", package, cwd=tmp_path)
+    listing = (sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "environment", "--output-reproducible")
+    components = json.loads(run(*listing, python, cwd=tmp_path))["components"]
+    stated = {
+        one["name"]: {
+            word
+            for licence in one.get("licenses", [{"expression": "none is stated"}])
+            for word in re.split(r"[()]| AND | OR ", _stated(licence))
+            if word
+        }
+        for one in components
+    }
+    assert {"vtj-producer", "aiokafka", "noida-db", "Jinja2"} <= stated.keys()
+    assert {name: words - ALLOWED for name, words in stated.items() if words - ALLOWED} == {}
+
+
+def _stated(licence: dict[str, Any]) -> str:
+    named = licence.get("license", {})
+    return str(licence.get("expression") or named.get("id") or named["name"])

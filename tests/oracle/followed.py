@@ -55,6 +55,7 @@ def spells(stored: Sequence[Stored], commits: Sequence[Commit], verdict: Verdict
     """From the records and tombstones under `identity`, which must be all that there ever were."""
     schemas, slots, buckets = Schemas.load(), by_slot(commits), dict[str, str]()
     found: dict[str, list[Spell]] = defaultdict(list)
+    listed, early = _listed(stored), set[str]()
     for one in stored:
         if one.topic != IDENTITY:
             continue
@@ -68,13 +69,29 @@ def spells(stored: Sequence[Stored], commits: Sequence[Commit], verdict: Verdict
                 last.end = commit.cursor
             continue
         told = schemas.decode(IDENTITY, one.value)
-        buckets[code] = told["bucket"]
-        if last is None:
+        own = not listed[code] or told["bucket"] in listed[code]
+        buckets[code] = told["bucket"] if own else listed[code][0]
+        if last is None and own:
             found[code].append(Spell(told["bucket"], told["cursor"]))
+        elif last is None:  # a correction that another bucket is told names somebody whom the own one has yet to begin
+            found[code].append(Spell(listed[code][0], 0))
+            early.add(code)
+        elif code in early and is_introduction(one, told["bucket"], slots):
+            last.begin = told["cursor"]
+            early.remove(code)
         elif commit_of(one, told["bucket"], slots) and is_introduction(one, told["bucket"], slots):  # loads may repeat
             verdict.find("doubled", f"{where(one)} begins what was begun")
     _moved(stored, slots, found)
     return found
+
+
+def _listed(stored: Sequence[Stored]) -> Mapping[str, Sequence[str]]:
+    """Code → every bucket that the watchlist has ever named, in order."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for one in stored:
+        if one.topic == WATCHLIST and one.value is not None:
+            named[(one.key or b"").decode()].append(json.loads(one.value)["bucket"])
+    return named
 
 
 def _moved(stored: Sequence[Stored], slots: Slots, found: Mapping[str, list[Spell]]) -> None:

@@ -11,6 +11,8 @@ import pytest
 import tests.oracle
 from tests.oracle import Stored, Verdict, judge
 from tests.oracle.content import Unreadable, content_found
+from tests.oracle.events import Commit
+from tests.oracle.followed import Spell, spells
 from tests.unit.oracle.honest import ANNA, LOG, PEKKA, PREFIX, SCHEMAS, START, Line, altered, encode, retold
 
 Damage = Callable[[list[Stored]], list[Stored]]
@@ -321,6 +323,32 @@ def test_single_object_encoding_begins_as_avro_says() -> None:
     from tests.oracle.schemas import _prefix
 
     assert _prefix("int") == bytes.fromhex("c301" + "8f5c393f1ad57572")
+
+
+@pytest.mark.parametrize(
+    ("records", "begin"),
+    [
+        ([("3", 9), ("4", 5), ("4", 9)], 5),
+        ([("3", 9), ("4", 9)], 0),
+        ([("4", 5), ("3", 9)], 5),
+    ],
+    ids=["before its own bucket", "instead of its own bucket", "after its own bucket"],
+)
+def test_who_is_named_by_what_another_bucket_is_told_stays_in_the_watchlists(
+    records: list[tuple[str, int]], begin: int
+) -> None:
+    """Two persons of two buckets become one, and the one bucket may be told before the other has begun."""
+    stored, commits = [Stored("watchlist", 0, 0, ANNA.encode(), b'{"bucket": "4"}')], []
+    for offset, (bucket, cursor) in enumerate(records):
+        told = {"feed": "vtj", "bucket": bucket, "cursor": cursor, "position": 0, "fetchedAt": 0}
+        value = encode("identity", told | {"active": ANNA, "codes": [ANNA]})
+        stored.append(Stored("identity", 0, offset, ANNA.encode(), value))
+        previous = cursor if cursor == 5 else 0  # introductions move no cursor
+        spans = {("identity", 0): (offset, offset, 1, "")}
+        commits.append(Commit("", f"vtj/{bucket}".encode(), previous, cursor, 0, 1, 0, spans, "", None))
+    found = Verdict()
+    assert spells(stored, commits, found)[ANNA] == [Spell("4", begin)]
+    assert found.sound
 
 
 def test_it_shares_no_code_with_the_product() -> None:
