@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 import yaml
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from producer import __version__
 from producer.__main__ import parser
@@ -228,10 +230,10 @@ def test_strimzi_grants_what_the_documents_list_where_the_release_makes_topics()
     patterns = {"LITERAL": "literal", "PREFIXED": "prefix"}
     assert has == {
         (
-            words[one.restype.name],
+            words[ResourceType(one.restype).name],
             one.name,
-            patterns[one.resource_pattern_type.name],
-            one.operation.name.title().replace("_", ""),
+            patterns[ResourcePatternType(one.resource_pattern_type).name],
+            AclOperation(one.operation).name.title().replace("_", ""),
         )
         for one in documented("vtj", "vtj")
     }
