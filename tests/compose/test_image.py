@@ -25,8 +25,9 @@ def unpacked(image: str) -> int:
     container = said("create", image)
     try:
         with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export:
-            assert export.stdout is not None
-            return sum(len(piece) for piece in iter(lambda: export.stdout.read(1 << 20), b""))  # type: ignore[union-attr]
+            files = export.stdout
+            assert files is not None
+            return sum(len(piece) for piece in iter(lambda: files.read(1 << 20), b""))
     finally:
         said("rm", container)
 

@@ -36,7 +36,7 @@ def read_topics(
 
     Raises TimeoutError when a transaction is still open after `patience` seconds, so that the end cannot be reached.
     """
-    reached = {"bootstrap.servers": bootstrap, "log_level": 0, **(access or {})}
+    reached: dict[str, str | int] = {"bootstrap.servers": bootstrap, "log_level": 0, **(access or {})}
     slots = _slots(reached, prefix)
     deadline = time.monotonic() + patience
     ends = _ends(reached, slots, deadline)
