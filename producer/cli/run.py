@@ -27,6 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     from producer.app.feeds import run as serve
     from producer.config import load_feeds
+    from producer.errors import Stop
     from producer.operate import logs
 
     skip = None if args.skip_poison is None else as_cursor(args.skip_poison)
@@ -34,6 +35,14 @@ def run(args: argparse.Namespace) -> int:
     for one in loaded:
         one.require("upstream.url", "kafka.bootstrap_servers")
     feeds = [one.settings for one in loaded]
-    logs.set_up(feeds[0].log.level, feeds[0].log.format)  # the process's, and so every feed's
-    serve(feeds, once=args.once, skip=skip)
+    told = feeds[0].log  # the process's, and so every feed's
+    logs.set_up(told.level, told.format)
+    try:
+        serve(feeds, once=args.once, skip=skip)
+    except Stop as stop:
+        if told.format == "console":
+            raise
+        ended = {"exitCode": stop.exit_code, "error": str(stop), "hint": stop.hint}
+        logs.log.error("ended with exit code %(exitCode)d: %(error)s", ended)
+        return stop.exit_code
     return 0
