@@ -1,6 +1,7 @@
 """`vtj-producer run`: the service."""
 
 import argparse
+import gc
 
 from producer.cli.cursor import as_cursor
 from producer.cli.feed import feed_option
@@ -25,6 +26,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def run(args: argparse.Namespace) -> int:
+    gc.set_threshold(100_000)  # what is imported stays, and would be looked through again and again
+
     from producer.app.feeds import run as serve
     from producer.config import load_feeds
     from producer.errors import Stop

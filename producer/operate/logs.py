@@ -12,13 +12,21 @@ import traceback
 from typing import Any, Final, Literal
 
 import orjson
-import structlog
-from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter
-from structlog.typing import EventDict, Processor
 
 from producer.errors import ProducerError
 from producer.observe import pulse
 from producer.redaction import redacted
+
+# Where structlog finds rich it imports it, for tracebacks as nobody wants them here: a seventh of the service's start.
+rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter  # noqa: E402
+from structlog.typing import EventDict, Processor  # noqa: E402
+
+del sys.modules["rich"]
+if rich is not None:
+    sys.modules["rich"] = rich
 
 log = logging.getLogger("vtj")
 AUDIT: Final = "vtj.audit"
