@@ -25,6 +25,7 @@ class Page:
     FOLLOWED, which upstream has not told: a person's key, and whether the person is followed from this cursor on.
     extra: members of the answer that the interface description does not know, name → value.
     poison: somebody has asked for what of it cannot be encoded to be passed into the dead letters.
+    request: the X-Road-Id that it was asked for with, if by X-Road.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Page:
     records: Sequence[Any] = field(repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     poison: bool = False
+    request: str = ""
 
 
 class EncodedEvent:
@@ -70,6 +72,7 @@ class EncodedPage:
     dead: reason → how many dead letters, on this page.
     changed: muutospv of the first and of the last change record (ms); None where one of them tells none.
     progress: what the cursor record is to say beside the cursor, as JSON; None for pages of the feed.
+    request: as of Page.
     """
 
     bucket: str
@@ -83,6 +86,7 @@ class EncodedPage:
     dead: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[int, int] | None = None
     progress: Mapping[str, Any] | None = None
+    request: str = ""
 
     @property
     def answered(self) -> bool:

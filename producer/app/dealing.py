@@ -40,9 +40,10 @@ from producer.kafka.publisher import Publisher
 from producer.kafka.shard import Shard
 from producer.kafka.topics import handled_topic
 from producer.model import EncodedEvent, EncodedPage, Page
+from producer.observe.audit import audit
 from producer.operate.together import together
 
-log, audit = logging.getLogger("vtj.letters"), logging.getLogger("vtj.audit")
+log = logging.getLogger("vtj.letters")
 
 DEALT = RETRIED, DISCARDED, BEFORE = "retried", "discarded", "dealt with before"
 PARTS: Final = ("group-not-object", "oversized")  # reasons of letters that hold no change record
@@ -136,8 +137,8 @@ class _Dealing:
             await shard.commit([EncodedPage(LETTERS, cursor, cursor, True, now, told["letters"], events, dead=dead)])
             self._counts[self._how] += told["letters"]
             self._events += told["events"]
-            why = f" ({self._reason})" if self._reason else ""
-            audit.warning("%s %d dead letter(s)%s by %s", self._how, told["letters"], why, self._made.instance)
+            why = " (%(reason)s)" if self._reason else ""
+            audit(f"{self._how} %(letters)d dead letter(s){why}", {"letters": told["letters"], "reason": self._reason})
 
     def _publisher(self) -> Publisher:
         """Of all topics that such a command may have written to before."""

@@ -111,9 +111,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _at_registry(args: argparse.Namespace, action: "Callable[[Registry, list[Finding]], Awaitable[int]]") -> int:
     from producer.config import load
+    from producer.operate import logs
 
     loaded = load(args.config, feed=args.feed)
     loaded.require("registry.url")
+    logs.set_up("warning", loaded.settings.log.format)
     return asyncio.run(_with_findings(loaded.settings, action))
 
 

@@ -29,14 +29,18 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from producer.config import load
+    from producer.operate import logs
 
-    return asyncio.run(_run(load(args.config, feed=args.feed).settings, apply=args.apply))
+    settings = load(args.config, feed=args.feed).settings
+    logs.set_up("warning", settings.log.format)
+    return asyncio.run(_run(settings, apply=args.apply))
 
 
 async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.events.groups import Catalogue
     from producer.kafka import topics
     from producer.kafka.connection import administration
+    from producer.observe.audit import audit
 
     permit = settings.permit.groups
     catalogue = Catalogue.load().within(permit)
@@ -44,6 +48,8 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     async with administration(settings.kafka) as admin:
         if apply:
             found = await topics.apply(admin, plans, settings.topics.replication)
+            if found:
+                audit("topics: %(mended)d difference(s) mended", {"mended": len(found)})
         else:
             found = await topics.differences(admin, plans)
     for difference in found:

@@ -82,12 +82,10 @@ class Publisher:
 
     async def _limits(self) -> dict[str, int]:
         """A topic that is missing is a Doubt: it was there at the start, and a restarting broker forgets for a bit."""
-        async with deadline(self._settings.commit_timeout, "reading the limits of the topics"):
-            admin = Admin(**connection(self._settings, self._instance))
+        settings, what = self._settings, "reading the limits of the topics"
+        admin = Admin(**connection(settings, self._instance))
+        async with deadline(settings.commit_timeout, what), started(admin, settings, what):
             try:
-                await admin.start()
                 return await topics.limits(admin, list(self._data_topics))
             except TopicsDiffer as missing:
                 raise Doubt(str(missing)) from None
-            finally:
-                await admin.close()

@@ -26,12 +26,7 @@ async def reader(settings: Kafka, client_id: str, isolation: str = "read_committ
         fetch_max_wait_ms=50,
     )
     async with started(consumer, settings, "connecting to Kafka"):
-        try:
-            yield consumer
-        finally:
-            # A consumer without a group that is stopped before its tasks took their first step raises CancelledError,
-            # as if we had been cancelled.
-            await asyncio.sleep(0)
+        yield consumer
 
 
 async def ends(settings: Kafka, client_id: str, here: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

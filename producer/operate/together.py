@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from producer.errors import Doubt
+
 
 async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) -> None:
     """Until the first ends, or all of them; what is still going on then is cancelled and waited for.
@@ -16,6 +18,8 @@ async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) 
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
+                if one.cancelled():  # whoever hears of it would think that we were
+                    raise Doubt("the work was cancelled, and not by us")
                 one.result()
             if not all_of_them:
                 return

@@ -1,5 +1,6 @@
 """The sandbox as a whole: put together from its options, served over HTTP, and controlled from the same process."""
 
+import asyncio
 import json
 import math
 import ssl
@@ -10,6 +11,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from producer.errors import SettingsError
+from producer.observe.door import limited
 from producer.sandbox import xroad
 from producer.sandbox.control import Control, guard
 from producer.sandbox.faults import Script, steps
@@ -22,6 +24,7 @@ ACCOUNT: Final = "sandbox"  # user name and password, unless others are given: f
 MOST_PERSONS: Final = 100_000
 
 _LARGEST_REQUEST: Final = 64 << 20  # bytes: a big city sends all its codes at once
+CONNECTIONS: Final = 512  # at once
 
 
 class Sandbox:
@@ -123,20 +126,24 @@ class Sandbox:
         app.add_routes([*self._service.routes(), *self._control.routes()])
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await self._runner.setup()
-        host, port = self._address
+        (host, port), server = self._address, self._runner.server
+        assert server is not None
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                lambda: limited(server, CONNECTIONS), host, port, ssl=self._tls
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise SettingsError(
                 f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port, or 0 for a free one"
             ) from None
-        port = self._runner.addresses[0][1]
+        port = self._listening.sockets[0].getsockname()[1]
         scheme = "https" if self._tls else "http"
         self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
         self._service.stop()
         await self._runner.cleanup()
 

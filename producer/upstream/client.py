@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from types import TracebackType
@@ -79,7 +80,7 @@ class Upstream:
         page = parse(body, bucket=bucket, previous=cursor, fetched_at=time.time_ns() // 1_000_000)
         if page.kind != "CHANGE":
             raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
-        return page
+        return replace(page, request=pulse.request.get())
 
     async def raw_changes(self, cursor: int, *, listed: bytes = b"") -> bytes:
         """The same as upstream sent it, unpacked."""
