@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.feed import feed_option
+from producer.cli.common import feed_option
 
 if TYPE_CHECKING:
     from producer.config import Loaded

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.feed import feed_option
-from producer.cli.labels import labels_option
+from producer.cli.common import feed_option, labels_option
 
 if TYPE_CHECKING:
     from producer.events.decode import Decoder

@@ -6,8 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, console, feed_option, table, with_parts
 
 if TYPE_CHECKING:
     from producer.config import Settings
@@ -40,23 +39,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    from producer.config import load
-    from producer.operate import logs
+    from producer.app.cursor import set_cursor
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers")
-    cursor = as_cursor(args.cursor)
-    logs.set_up("warning", loaded.settings.log.format)
-    bucket, stood = asyncio.run(_set(loaded.settings, args.bucket, cursor, yes=args.yes))
+    settings, cursor = begun(args, "kafka.bootstrap_servers"), as_cursor(args.cursor)
+    bucket, stood = with_parts(settings, lambda made: set_cursor(made, args.bucket, cursor, yes=args.yes))
     print(f"bucket {bucket}: {f'from {stood} to {cursor}' if stood != cursor else f'stands at {cursor}'}")
     return 0
-
-
-async def _set(settings: "Settings", bucket: str | None, cursor: int, *, yes: bool) -> tuple[str, int]:
-    from producer.app.cursor import set_cursor
-    from producer.app.parts import parts
-
-    return await set_cursor(await parts(settings), bucket, cursor, yes=yes)
 
 
 def as_cursor(text: str) -> int:
@@ -72,8 +60,6 @@ def as_cursor(text: str) -> int:
 
 
 async def _show(settings: "Settings", *, as_json: bool) -> int:
-    from rich.table import Table
-
     from producer.kafka import topics
     from producer.kafka.connection import administration, settled
     from producer.kafka.cursor import positions
@@ -89,11 +75,9 @@ async def _show(settings: "Settings", *, as_json: bool) -> int:
         for position in found.values():
             print(position.encode().decode())
         return 0
-    table = Table()
-    for name in ("feed", "bucket", "cursor", "before", "up to date", "committed", "upstream answered", "by"):
-        table.add_column(name, overflow="fold")  # nothing is cut off
+    shown = table(("feed", "bucket", "cursor", "before", "up to date", "committed", "upstream answered", "by"))
     for position in sorted(found.values(), key=lambda position: (position.feed, position.bucket)):
-        table.add_row(
+        shown.add_row(
             position.feed,
             position.bucket,
             str(position.cursor),
@@ -103,6 +87,5 @@ async def _show(settings: "Settings", *, as_json: bool) -> int:
             "" if position.bucket in BESIDE else f"{spoken(max(0.0, time.time() - position.fetchedAt / 1000))} ago",
             position.instance,
         )
-    screen = console()
-    screen.print(table if found else f"No bucket has a position in {topic} yet.")
+    console().print(shown if found else f"No bucket has a position in {topic} yet.")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from producer.cli.feed import feed_option
+from producer.cli.common import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -4,8 +4,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from producer.cli.common import begun, feed_option
 from producer.cli.cursor import as_cursor
-from producer.cli.feed import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,14 +24,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from producer.app.fetch import fetch
-    from producer.config import load
-    from producer.operate import logs
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("upstream.url")
-    cursor = as_cursor(args.cursor)
-    logs.set_up("warning", loaded.settings.log.format)
-    size, fault = asyncio.run(fetch(loaded.settings, cursor, args.bucket, args.output))
+    settings, cursor = begun(args, "upstream.url"), as_cursor(args.cursor)
+    size, fault = asyncio.run(fetch(settings, cursor, args.bucket, args.output))
     print(f"{size} bytes in {args.output}, with persons in them: delete it after use")
     print(fault or "It follows the rules of the interface: `vtj-producer convert` shows what it becomes.")
     return 0

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from producer.cli.feed import feed_option
+from producer.cli.common import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 
+from producer.cli.common import feed_option
 from producer.cli.cursor import as_cursor
-from producer.cli.feed import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,8 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import console, feed_option, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,14 +68,10 @@ def _list(args: argparse.Namespace) -> int:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         return 0
-    from rich.table import Table
-
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold", justify="right" if name == "fields" else "left")
+    shown = table(rows[0], right=("fields",))
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
-    console().print(table)
+        shown.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+    console().print(shown)
     return 0
 
 

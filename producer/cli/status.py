@@ -4,8 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import console, feed_option, table
 
 if TYPE_CHECKING:
     from producer.app.status import Status
@@ -41,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(told: "Status") -> None:
-    from rich.table import Table
-
     from producer.operate.age import LIMITS, passed, spoken
 
     screen = console()
@@ -50,17 +47,15 @@ def _show(told: "Status") -> None:
         screen.print(f"{instance}: shards {', '.join(map(str, shards)) or 'none'}")
     if not told.instances:
         screen.print("No instance is running.")
-    table = Table()
-    for name in ("bucket", "shard", "owner", "cursor", "up to date", "last commit", "upstream answered",
-                 "events in the last hour"):  # fmt: skip
-        right = name in ("shard", "cursor", "events in the last hour")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    events = "events in the last hour"
+    names = ("bucket", "shard", "owner", "cursor", "up to date", "last commit", "upstream answered", events)
+    shown = table(names, right=("shard", "cursor", events))
     for one in told.buckets:
-        table.add_row(
+        shown.add_row(
             one.name, str(one.shard), one.owner or "nobody", str(one.cursor), "yes" if one.up_to_date else "no",
             f"{spoken(one.age)} ago", "" if one.answered is None else f"{spoken(one.answered)} ago", f"{one.events:,}",
         )  # fmt: skip
-    screen.print(table if told.buckets else "No bucket has a position yet.")
+    screen.print(shown if told.buckets else "No bucket has a position yet.")
     oldest = max((one.answered or 0.0 for one in told.buckets), default=0.0)
     if beyond := passed(oldest):
         screen.print(f"Upstream last answered {spoken(oldest)} ago. {LIMITS[beyond - 1][2]}")

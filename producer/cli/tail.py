@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.cli.feed import feed_option
-from producer.cli.labels import labels_option
+from producer.cli.common import feed_option, labels_option
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from producer.cli.feed import feed_option
+from producer.cli.common import feed_option
 
 if TYPE_CHECKING:
     from producer.config import Settings
