@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -20,7 +19,7 @@ from producer.events.deadletter import dead_letter_topic
 from producer.events.groups import RESTRICTED, restricted_topic
 from producer.events.identities import Identities
 from producer.events.identity import usable_code
-from producer.events.instant import today
+from producer.events.instant import now_ms, today
 from producer.events.page import PERSON
 from producer.events.protection import Retold
 from producer.kafka import topics
@@ -151,7 +150,7 @@ class _Backfill:
                 progress = replace(progress, part=progress.part + 1)
         if not progress.done:
             cursor, progress = shard.cursor or 0, replace(progress, done=True)
-            nothing = EncodedPage(BACKFILL, cursor, cursor, True, _now(), 0, (), progress=asdict(progress))
+            nothing = EncodedPage(BACKFILL, cursor, cursor, True, now_ms(), 0, (), progress=asdict(progress))
             await shard.commit([nothing])
         return progress
 
@@ -270,7 +269,3 @@ async def _enough() -> bool:
 
 def _code(record: Any) -> Any:
     return record.get(PERSON) if isinstance(record, dict) else None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

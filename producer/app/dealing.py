@@ -7,7 +7,6 @@ reads the markers.
 
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.fit import whole
 from producer.events.groups import RESTRICTED
+from producer.events.instant import now_ms
 from producer.kafka.names import LETTERS, STATE
 from producer.kafka.publisher import Publisher
 from producer.kafka.shard import Shard
@@ -116,7 +116,7 @@ class _Dealing:
     async def _deal(self, shard: Shard, there: Letters, some: Sequence[Letter]) -> None:
         """With all of these, in one transaction."""
         events, told, dead = list[EncodedEvent](), Counter[str](), Counter[str]()
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
 
         def mark(place: Place, value: bytes) -> None:
             events.append(EncodedEvent(self._handled, str(place).encode(), value, [], now, 0))

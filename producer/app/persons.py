@@ -1,7 +1,6 @@
 """Who is followed: what the commands change of the watchlist, and look at."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -15,6 +14,7 @@ from producer.app.parts import Decoding, Parts
 from producer.errors import Busy, KafkaGone, ProducerError, SettingsError, StepDown
 from producer.events.convert import Converter
 from producer.events.identities import identity_topic
+from producer.events.instant import now_ms
 from producer.kafka import watchlist
 from producer.kafka.connection import settled
 from producer.kafka.names import STATE
@@ -31,7 +31,7 @@ TRIES: Final = 5
 
 async def add(made: Parts, codes: Sequence[str], reason: str | None) -> tuple[Now, Changes]:
     size = made.settings.upstream.bucket_size
-    return await _change(made, codes, lambda now: added(now, codes, size=size, at=_now(), reason=reason))
+    return await _change(made, codes, lambda now: added(now, codes, size=size, at=now_ms(), reason=reason))
 
 
 async def remove(made: Parts, codes: Sequence[str]) -> tuple[Now, Changes]:
@@ -42,7 +42,7 @@ async def sync(made: Parts, codes: Sequence[str], reason: str | None, *, shrink:
     size = made.settings.upstream.bucket_size
 
     def change(now: Now) -> Changes:
-        return synced(now, codes, size=size, at=_now(), reason=reason, shrink=shrink)
+        return synced(now, codes, size=size, at=now_ms(), reason=reason, shrink=shrink)
 
     return await _change(made, codes, change)
 
@@ -77,7 +77,7 @@ async def rebalance(made: Parts) -> tuple[int, int]:
 
 async def _move(made: Parts, now: Now, bucket: str, into: str, codes: Sequence[str]) -> bool:
     """Whether it was done: a bucket without a cursor has not begun, and cursors may have moved since they were read."""
-    topic, at = watchlist_topic(made.settings.topics.prefix), _now()
+    topic, at = watchlist_topic(made.settings.topics.prefix), now_ms()
     events = [
         EncodedEvent(topic, code.encode(), replace(now.entries[code], bucket=into).encode(), [], at, 0)
         for code in codes
@@ -169,7 +169,3 @@ async def _persons(made: Parts, codes: Iterable[str]) -> dict[str, Codes]:
         if len(one) > 1:
             found |= dict.fromkeys(one, one)
     return found
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -6,7 +6,6 @@ keep their order, whichever topics they come from, and nothing comes that is not
 
 import hashlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from producer.app.history import Ledger, Since, policies
 from producer.app.parts import Decoding, Parts, resumable
 from producer.app.rewind import refuse_others
 from producer.errors import Busy, KafkaRefused, SettingsError
+from producer.events.instant import now_ms
 from producer.kafka.connection import administration
 from producer.kafka.names import NO_NEWS, REPLAY, java_hash
 from producer.kafka.publisher import Publisher
@@ -246,12 +246,12 @@ class _Copying:
         if event is None:
             counts["protected"] += 1
             return None
-        value, now = self._decoding.encode(event | {"kind": "REPLAY"}, record.value), time.time_ns() // 1_000_000
+        value, now = self._decoding.encode(event | {"kind": "REPLAY"}, record.value), now_ms()
         copied = EncodedEvent(self._wanted.topic, record.key, value, [*record.headers], now, event["position"])
         return event["cursor"], copied
 
     async def _store(self, shard: Shard, events: Sequence[EncodedEvent], progress: Progress) -> Progress:
-        cursor, now = shard.cursor or 0, time.time_ns() // 1_000_000
+        cursor, now = shard.cursor or 0, now_ms()
         page = EncodedPage(REPLAY, cursor, cursor, progress.done, now, 0, events, progress=asdict(progress))
         await shard.commit([page])
         return progress

@@ -6,7 +6,6 @@ Whoever has a record and is in the watchlist no more is let go: a tombstone take
 """
 
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
@@ -16,6 +15,7 @@ import orjson
 
 from producer.config import Kafka
 from producer.events.identities import CORRECTION, Codes, Known, identity_topic
+from producer.events.instant import now_ms
 from producer.events.pseudonyms import Pseudonyms
 from producer.kafka.connection import deadline
 from producer.kafka.table import Table
@@ -175,10 +175,10 @@ class Bucket:
                 del self._news[key]
                 if not joining:
                     self._own.pop(key, None)
-            return Page("FOLLOWED", self._name, cursor, cursor, False, _now(), news)
+            return Page("FOLLOWED", self._name, cursor, cursor, False, now_ms(), news)
         listed = self._listed()
         if not listed:
-            return Page("CHANGE", self._name, cursor, cursor, True, _now(), ())
+            return Page("CHANGE", self._name, cursor, cursor, True, now_ms(), ())
         return await self._asking.changes_since(cursor, bucket=self._name, listed=listed)
 
     async def news(self) -> None:
@@ -206,7 +206,3 @@ class Bucket:
             codes = [*dict.fromkeys([*self._roster.members[self._name], *self._own.values()])]
             self._encoded = state, orjson.dumps(codes) if codes else b""
         return self._encoded[1]
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -23,6 +23,7 @@ from producer.events.convert import Converter
 from producer.events.groups import Catalogue, change_topic
 from producer.events.identities import CORRECTION, FORMER
 from producer.events.identity import usable_code
+from producer.events.instant import now_ms
 from producer.events.page import CORRECTED, GROUPS, PERSON
 from producer.events.protection import ORDER
 from producer.events.state import Blanks
@@ -134,7 +135,7 @@ class StateLine:
         protected = [code for code, key in asked.items() if key in touched.protected]
         if protected:  # does not wait for perustiedot
             blank = [self._blanks.withheld(code) for code in protected]
-            page = Page("SNAPSHOT", STATE, cursor, cursor, False, _now(), blank)
+            page = Page("SNAPSHOT", STATE, cursor, cursor, False, now_ms(), blank)
             await shard.commit([replace(await encode(page, [self._converter]), progress=shard.progress)])
         codes, answered, pages = list(asked), dict[str, None](), list[EncodedPage]()
         for first in range(0, len(codes), BATCH):
@@ -150,7 +151,7 @@ class StateLine:
         told: dict[bytes | None, set[str]] = {}
         for event in (one for page in pages for one in page.events):
             told.setdefault(event.key, set()).add(event.topic)
-        at = _now()
+        at = now_ms()
         tombstones = [
             one
             for key in (*answered, *replaced, *left)
@@ -215,7 +216,3 @@ class StateLine:
 
 def _code(record: Any) -> Any:
     return record.get(PERSON) if isinstance(record, dict) and isinstance(record.get(GROUPS), list) else None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,7 +1,6 @@
 """The initial load (alkulataus): what is valid now of everybody, and where the feed goes on from there."""
 
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -12,7 +11,7 @@ from producer import pipeline
 from producer.errors import MalformedPage, SettingsError
 from producer.events.convert import Converter
 from producer.events.identities import former_codes
-from producer.events.instant import today
+from producer.events.instant import now_ms, today
 from producer.events.page import GROUPS, PERSON
 from producer.events.state import gathered
 from producer.kafka.names import STATE
@@ -181,7 +180,8 @@ async def load(
 async def _store(shard: Shard, progress: Progress, beside: Mapping[str, Any] = MappingProxyType({})) -> None:
     """A commit without events."""
     cursor = progress.cursor
-    nothing = EncodedPage(STATE, cursor if shard.cursor is None else shard.cursor, cursor, progress.done, _now(), 0, ())
+    before = cursor if shard.cursor is None else shard.cursor
+    nothing = EncodedPage(STATE, before, cursor, progress.done, now_ms(), 0, ())
     await shard.commit([replace(nothing, progress={**shard.progress, "load": asdict(progress), **beside})])
 
 
@@ -258,7 +258,3 @@ async def _cursor_before(extracted: date, first_cursor: Callable[[date], Awaitab
             hint="Load from perustiedot instead (without --weekly), or wait for the next snapshot.",
         )
     return await first_cursor(day)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -16,6 +16,7 @@ from producer import http
 from producer.config import Upstream as Settings
 from producer.credentials import secret, trust
 from producer.errors import MalformedPage, ProducerError, SettingsError
+from producer.events.instant import now_ms
 from producer.model import BUCKET, Page
 from producer.observe import pulse
 from producer.upstream import answer, faults, xroad
@@ -76,7 +77,7 @@ class Upstream:
         """
         body = await self.raw_changes(cursor, listed=listed)
         parse = answer.parse_poison if cursor == self._poison else answer.parse_page
-        page = parse(body, bucket=bucket, previous=cursor, fetched_at=time.time_ns() // 1_000_000)
+        page = parse(body, bucket=bucket, previous=cursor, fetched_at=now_ms())
         if page.kind != "CHANGE":
             raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
         return page
@@ -104,7 +105,7 @@ class Upstream:
         if kinds is not None:  # null is refused
             asked |= {"tietoryhmat": kinds}
         body = await self._ask("POST", path, orjson.dumps(asked))
-        page = answer.parse_page(body, bucket=BUCKET, previous=0, fetched_at=time.time_ns() // 1_000_000)
+        page = answer.parse_page(body, bucket=BUCKET, previous=0, fetched_at=now_ms())
         if page.kind != "SNAPSHOT":
             raise MalformedPage(f"Upstream answered muutokset to a request of {path}.", hint=answer.GATEWAY)
         return page
