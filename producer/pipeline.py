@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 from producer.model import EncodedPage, Page
@@ -131,9 +130,7 @@ class Ahead:
         self._filling.add_done_callback(lambda _: self._news.set())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._filling.cancel()
         await asyncio.wait([self._filling])
         if not self._filling.cancelled():
