@@ -32,7 +32,7 @@ from producer.persons.orders import Orders
 from producer.persons.roster import Roster
 from producer.state.line import READ
 from producer.upstream.client import Upstream
-from producer.upstream.snapshots import Snapshots
+from producer.upstream.retrying import Snapshots
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ import asyncio
 import base64
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 from aiohttp import web
@@ -28,30 +28,15 @@ from pydantic import BaseModel, ValidationError
 
 from producer.sandbox import xroad
 from producer.sandbox.faults import Script, piecemeal, refusal, reset, stopped, twisted
-from producer.sandbox.register import Group
+from producer.sandbox.log import Log
+from producer.sandbox.replay import Replay
 from producer.sandbox.requests import Muutokset, Perustiedot, PerustiedotVko
 
 _METHODS: Final = {"kirjausavain": "GET", "muutokset": "POST", "perustiedot": "POST", "perustiedot-vko": "POST"}
 _PATHS: Final = {f"/api/v1/{one}{'/*' * (one == 'kirjausavain')}": method for one, method in _METHODS.items()}
 
 Body = TypeVar("Body", bound=BaseModel)
-
-
-class Source(Protocol):
-    """Where answers come from: the log made from a seed, or a replay. See `Log` for the contracts."""
-
-    async def prepare(self) -> None: ...
-    def page(self, cursor: int, persons: frozenset[str] | None, size: int) -> bytes: ...
-    def cursor_before(self, day: date) -> int: ...
-    def persons(self, codes: Sequence[str], kinds: Sequence[str] | None) -> list[Group]: ...
-    async def weekly(
-        self, codes: Sequence[str] | None, municipalities: Sequence[str], kinds: Sequence[str] | None
-    ) -> tuple[str, list[Group]]: ...
-    def grow(self, changes: int) -> None: ...
-    def append(self, records: Iterable[Any]) -> list[int]: ...
-    def entries(self, after: int) -> Iterator[tuple[int, bytes]]: ...
-    def codes(self) -> list[str]: ...
-    def state(self) -> dict[str, Any]: ...
+Source = Log | Replay
 
 
 class Refused(Exception):

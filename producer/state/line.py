@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -35,6 +35,7 @@ from producer.model import EncodedPage, Page
 from producer.observe.pulse import pulse
 from producer.persons.roster import Roster
 from producer.state.load import BATCH, encode
+from producer.upstream.retrying import Snapshots
 
 log = logging.getLogger("vtj.state")
 
@@ -45,10 +46,6 @@ READ: Final = (CORRECTION, ORDER)  # groups whose events are decoded
 
 OWN: Final = 160  # bytes of a value in which feed and bucket stand
 Offsets = dict[str, list[int]]  # topic → the next offset of each partition
-
-
-class Persons(Protocol):
-    async def persons(self, codes: Sequence[str]) -> Page: ...
 
 
 @dataclass(slots=True, repr=False)
@@ -72,7 +69,7 @@ class StateLine:
         catalogue: Catalogue,
         converter: Converter,
         blanks: Blanks,
-        upstream: Persons,
+        upstream: Snapshots,
         *,
         topics: Mapping[str, int],
         prefix: str,

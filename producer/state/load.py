@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol, overload
+from typing import Any, Final, overload
 
 from producer import pipeline
 from producer.errors import MalformedPage, SettingsError
@@ -17,6 +17,7 @@ from producer.events.state import gathered
 from producer.kafka.names import STATE
 from producer.kafka.shard import Shard
 from producer.model import EncodedEvent, EncodedPage, Page
+from producer.upstream.retrying import Snapshots
 
 BATCH: Final = 1000  # persons; the most that perustiedot takes
 # DVV keeps a cursor for two weeks; a day is for following from it.
@@ -48,16 +49,6 @@ class Progress:
     extracted: str | None = None
     done: bool = False
     restricted: bool = False
-
-
-class Asking(Protocol):
-    """Upstream, asked again until it answers."""
-
-    async def persons(self, codes: Sequence[str]) -> Page: ...
-
-    async def weekly(self, codes: Sequence[str], municipalities: Sequence[str]) -> Page: ...
-
-    async def first_cursor(self, day: date) -> int: ...
 
 
 class Codes(Sequence[str]):
@@ -132,7 +123,7 @@ class Introducing:
 async def load(
     shard: Shard,
     wanted: Wanted,
-    asking: Asking,
+    asking: Snapshots,
     converters: Sequence[Converter],
     report: Callable[[Progress], None],
     most: int,
@@ -188,7 +179,7 @@ async def _store(shard: Shard, progress: Progress, beside: Mapping[str, Any] = M
 async def _pages(
     wanted: Wanted,
     progress: Progress,
-    asking: Asking,
+    asking: Snapshots,
     converters: Sequence[Converter],
     introducing: Introducing | None,
     beside: Any,
