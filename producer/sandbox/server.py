@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from producer.config.sources import first_line
 from producer.errors import SettingsError
 from producer.sandbox import xroad
 from producer.sandbox.control import Control, guard
@@ -83,7 +84,7 @@ class Sandbox:
         self._service = Service(
             self._source,
             self._script,
-            account=(username, ACCOUNT if password_file is None else _first_line(password_file)),
+            account=(username, ACCOUNT if password_file is None else _password(password_file)),
             quota=requests_per_minute,
             page_size=page_size,
             security_server=xroad.SecurityServer(xroad_clients, certified=client_certs is not None),
@@ -156,13 +157,11 @@ def _tls(certificate: Path, key: Path, clients: Path | None) -> ssl.SSLContext:
         ) from None
 
 
-def _first_line(path: Path) -> str:
+def _password(path: Path) -> str:
     try:
-        line = path.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"cannot read {path}", hint="the password file holds the password, one line") from None
-    _require(bool(line), f"{path} holds no password")
-    return line
+        return first_line(path)
+    except ValueError as trouble:
+        raise SettingsError(f"{path} {trouble}", hint="the password file holds the password, one line") from None
 
 
 def _script(path: Path) -> Any:

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from producer.errors import SettingsError
-from producer.redaction import IDENTITY_CODE
+from producer.redaction import CHECK, IDENTITY_CODE
 
-CHECK: Final = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 SHOWN: Final = 10
 
 
