@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 from producer import __version__
 from producer.app.parts import Parts
 from producer.app.persons import look, remove
-from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.identities import identity_topic
 from producer.events.instant import now_ms
@@ -70,8 +69,7 @@ async def erase(made: Parts, code: str, reason: str | None) -> Erased:
     value = orjson.dumps(asdict(Tombstone(at, reason, made.instance)))
     events = [EncodedEvent(erased_topic(prefix), key, value, [], at, 0) for key in keys]
     events += [EncodedEvent(topic, key, b"", [], at, 0) for topic in emptied for key in keys]
-    converter = Converter.configured(settings, made.catalogue, made.framing)
-    publisher = made.publisher(STATE, converter, lambda: True, [*emptied, erased_topic(prefix)])
+    publisher = made.publisher(STATE, [*emptied, erased_topic(prefix)])
     async with settled(settings.kafka, "erasing"), publisher.open() as shard:
         cursor = shard.cursor or 0
         await shard.commit([EncodedPage(STATE, cursor, cursor, True, at, 0, events, progress=shard.progress)])

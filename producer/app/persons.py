@@ -12,7 +12,6 @@ from aiokafka import TopicPartition
 from producer.app.cursor import own
 from producer.app.parts import Decoding, Parts
 from producer.errors import Busy, KafkaGone, ProducerError, SettingsError, StepDown
-from producer.events.convert import Converter
 from producer.events.identities import identity_topic
 from producer.events.instant import now_ms
 from producer.kafka import watchlist
@@ -82,14 +81,13 @@ async def _move(made: Parts, now: Now, bucket: str, into: str, codes: Sequence[s
         EncodedEvent(topic, code.encode(), replace(now.entries[code], bucket=into).encode(), [], at, 0)
         for code in codes
     ]
-    converter = Converter.configured(made.settings, made.catalogue, made.framing)
     names = made.names(bucket)
     async with settled(made.settings.kafka, "moving persons between buckets"), AsyncExitStack() as stack:
-        first = await stack.enter_async_context(made.publisher(bucket, converter, lambda: True, [topic]).open())
+        first = await stack.enter_async_context(made.publisher(bucket, [topic]).open())
         other = (
             first.beside(into)
             if names.beside(into, names.feed)
-            else await stack.enter_async_context(made.publisher(into, converter, lambda: True, [topic]).open())
+            else await stack.enter_async_context(made.publisher(into, [topic]).open())
         )
         if first.cursor is None or other.cursor not in (None, first.cursor):
             return False
@@ -137,11 +135,9 @@ async def _change(made: Parts, codes: Iterable[str], change: Callable[[Now], Cha
             return now, changes
     except StepDown:
         raise Busy("Somebody else is changing the watchlist.", hint="Nothing was changed here. Run it again.") from None
-    except SettingsError:
+    except (SettingsError, KafkaGone):
         raise
     except ProducerError as error:
-        if isinstance(error, KafkaGone):
-            raise
         raise KafkaGone(
             f"The watchlist was not changed for certain: {error}", hint="Run it again: what is done is done once."
         ) from None

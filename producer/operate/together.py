@@ -5,10 +5,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) -> None:
+async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) -> Any:
     """Until the first ends, or all of them; what is still going on then is cancelled and waited for.
 
-    An error of any of them is raised as it is.
+    Returns what the one that ended last has returned. An error of any of them is raised as it is.
     """
     tasks = {asyncio.ensure_future(one) for one in doing}
     left = tasks
@@ -16,9 +16,10 @@ async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) 
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
-                one.result()
+                result = one.result()
             if not all_of_them:
-                return
+                break
+        return result
     finally:
         for one in tasks:
             one.cancel()
