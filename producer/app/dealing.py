@@ -39,9 +39,10 @@ from producer.kafka.names import LETTERS, STATE
 from producer.kafka.shard import Shard
 from producer.kafka.topics import handled_topic
 from producer.model import EncodedEvent, EncodedPage, Page
+from producer.observe.audit import audit
 from producer.operate.together import together
 
-log, audit = logging.getLogger("vtj.letters"), logging.getLogger("vtj.audit")
+log = logging.getLogger("vtj.letters")
 
 DEALT = RETRIED, DISCARDED, BEFORE = "retried", "discarded", "dealt with before"
 PARTS: Final = ("group-not-object", "oversized")  # reasons of letters that hold no change record
@@ -135,7 +136,7 @@ class _Dealing:
             self._counts[self._how] += told["letters"]
             self._events += told["events"]
             why = f" ({self._reason})" if self._reason else ""
-            audit.warning("%s %d dead letter(s)%s by %s", self._how, told["letters"], why, self._made.instance)
+            audit(f"{self._how} %(letters)d dead letter(s)%(why)s", {"letters": told["letters"], "why": why})
 
 
 class _Retelling:

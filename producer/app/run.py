@@ -21,6 +21,7 @@ from producer.kafka.cursor import positions
 from producer.kafka.names import SHARDS, STATE
 from producer.kafka.shard import Shard
 from producer.model import BUCKET
+from producer.observe.audit import audit
 from producer.observe.pulse import line_of, pulse
 from producer.operate import service
 from producer.operate.age import Age, Heard
@@ -37,7 +38,7 @@ from producer.upstream.client import Upstream
 from producer.upstream.persons import read_persons
 from producer.upstream.retrying import Retrying
 
-log, audit = logging.getLogger("vtj.service"), logging.getLogger("vtj.audit")
+log = logging.getLogger("vtj.service")
 
 
 async def serve(settings: Settings, *, once: bool, skip: int | None = None) -> None:
@@ -64,7 +65,7 @@ async def serve(settings: Settings, *, once: bool, skip: int | None = None) -> N
 
     serving = Service(join, once=once, patience=settings.kafka.session_timeout + GRACE)
     if skip is not None:
-        audit.warning("poison in the page after cursor %d is passed over by %s", skip, made.instance)
+        audit("poison in the page after cursor %(cursor)d is passed over", {"cursor": skip})
     own.instance = made.instance
     async with Upstream(settings.upstream, poison=skip) as client:
         own.quota = client.budget

@@ -222,7 +222,7 @@ async def test_a_letter_is_shown_told_and_given_up(old: Deployment) -> None:
     assert "henkilotunnus" in shown["detail"]
     revealed = await old.run("dead-letters", "show", building, "--reveal")
     assert json.loads(revealed.out.splitlines()[1])["tietoryhmat"][0]["sukunimi"] == SECRET
-    assert f"the content of {building} was shown by " in revealed.err
+    assert f"the content of {building} was shown, by " in revealed.err
 
     assert (await said(old, "retry")).out.splitlines() == [
         "retried: 1; 2 events",
@@ -244,7 +244,7 @@ async def test_a_letter_is_shown_told_and_given_up(old: Deployment) -> None:
     assert await left(old) == {hopeless, another}
     done = await said(old, "discard", "-", "--reason", "a test", "--yes", given=f"{hopeless}\n{building}\n".encode())
     assert done.out == "discarded: 1; dealt with before: 1\n"
-    assert "discarded 1 dead letter(s) (a test) by " in done.err
+    assert "discarded 1 dead letter(s) (a test), by " in done.err
     assert await left(old) == {another}
     assert (await listed(old))[hopeless]["handled"]["reason"] == "a test"
     verified = await old.run("verify")
