@@ -304,12 +304,18 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
 
 
 @asynccontextmanager
+async def asking(settings: Kafka, client_id: str) -> AsyncIterator[Admin]:
+    """An admin client. Bound it with a deadline."""
+    admin = Admin(**connection(settings, client_id))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
 async def administration(settings: Kafka) -> AsyncIterator[Admin]:
-    """An admin client for commands, within their deadline."""
-    async with reached(settings, "asking Kafka"):
-        admin = Admin(**connection(settings, "vtj-producer"))
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
+    """The same for commands, within their deadline."""
+    async with reached(settings, "asking Kafka"), asking(settings, "vtj-producer") as admin:
+        yield admin

@@ -17,7 +17,7 @@ from producer.events.protection import Protection, order_stored
 from producer.kafka import cursor
 from producer.kafka.connection import deadline
 from producer.kafka.names import SHARDS, Names
-from producer.kafka.reader import ends, reader, until
+from producer.kafka.reader import stored
 from producer.kafka.table import Table
 from producer.persons.roster import Roster
 
@@ -129,15 +129,7 @@ class Orders:
         found: Sequence[int] = self._progress.rows.get(self._key, {}).get("offsets", {}).get(topic, ())
         return found
 
-    async def _from(
-        self, topic: str, offsets: Sequence[int]
-    ) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
+    def _from(self, topic: str, offsets: Sequence[int]) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
         """What is committed from these offsets on; of whole partitions where there are none."""
         here = [TopicPartition(topic, at) for at in range(self._partitions)]
-        wanted = await ends(self._settings, self._instance, here)
-        async with reader(self._settings, self._instance) as consumer:
-            consumer.assign(here)
-            for partition, offset in zip(here, offsets, strict=False):
-                consumer.seek(partition, offset)
-            async for record in until(consumer, wanted):
-                yield record
+        return stored(self._settings, self._instance, here, offsets=offsets)
