@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def together(*doing: Coroutine[Any, Any, Any], all_of_them: bool = False) -> Any:
+async def together(*doing: Coroutine[Any, Any, Any] | asyncio.Future[Any], all_of_them: bool = False) -> Any:
     """Until the first ends, or all of them; what is still going on then is cancelled and waited for.
 
     Returns what the one that ended last has returned. An error of any of them is raised as it is.

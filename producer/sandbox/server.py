@@ -3,7 +3,7 @@
 import json
 import math
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -90,16 +90,10 @@ class Sandbox:
             security_server=xroad.SecurityServer(xroad_clients, certified=client_certs is not None),
         )
         self._control = Control(self._source, self._script, self._service)
+        self.grow, self.append, self.codes = self._source.grow, self._source.append, self._source.codes  # see Log
+        self.state = self._control.state
 
     # control, mirrored by /_sandbox/
-
-    def grow(self, changes: int) -> None:
-        """The next changes are in the log at once."""
-        self._source.grow(changes)
-
-    def append(self, records: Iterable[Any]) -> list[int]:
-        """Records as they are, whatever JSON they may be. Returns their keys."""
-        return self._source.append(records)
 
     def set_faults(self, script: list[dict[str, Any]]) -> None:
         """Replaces the script of faults. Raises SettingsError."""
@@ -108,14 +102,6 @@ class Sandbox:
     def log(self, after: int = 0) -> list[tuple[int, Any]]:
         """(kirjausavain, record) of every entry after a cursor, in order."""
         return [(key, json.loads(record)) for key, record in self._source.entries(after)]
-
-    def codes(self) -> list[str]:
-        """Today's code of every person that the permit selects."""
-        return self._source.codes()
-
-    def state(self) -> dict[str, Any]:
-        """entries, first and last key (first: None while empty), requests by endpoint, faults applied by name."""
-        return self._control.state()
 
     # life
 
