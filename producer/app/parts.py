@@ -70,16 +70,7 @@ class Parts:
             bucket, codes = told["bucket"] if told["feed"] == settings.feed.name else "", told["codes"]
             return Known(tuple(codes), bucket) if len(codes) > 1 else alone.setdefault(bucket, Known((), bucket))
 
-        return Roster(
-            settings.kafka,
-            self.instance,
-            prefix=settings.topics.prefix,
-            data_prefix=settings.data_prefix,
-            partitions=settings.topics.partitions,
-            listing=settings.upstream.listing,
-            hidden=self.hidden,
-            known=known,
-        )
+        return Roster(settings, self.instance, hidden=self.hidden, known=known)
 
     def erased(self) -> Table[bool]:
         """Keys of the persons who were erased."""
@@ -89,19 +80,10 @@ class Parts:
 
     def orders(self, roster: Roster, *, always: bool = False) -> Orders | None:
         """None where nothing is restricted, but for always."""
-        settings = self.settings
-        if not (settings.privacy.restricted_topics or always):
+        if not (self.settings.privacy.restricted_topics or always):
             return None
-        return Orders(
-            settings.kafka,
-            self.instance,
-            roster,
-            state=self.names(STATE),
-            order=self.catalogue.groups[ORDER],
-            prefix=settings.data_prefix,
-            partitions=settings.topics.partitions,
-            decode=Decoding(self),
-        )
+        state, order = self.names(STATE), self.catalogue.groups[ORDER]
+        return Orders(self.settings, self.instance, roster, state=state, order=order, decode=Decoding(self))
 
     def blanks(self) -> Blanks:
         topics = self.with_restricted(self.catalogue.state_topics(self.settings.data_prefix))

@@ -181,21 +181,18 @@ class Changes:
 
 
 def _state(made: Parts, roster: Roster, client: Upstream, serving: Service, changes: Changes) -> service.Work:
-    settings, catalogue, prefix = made.settings, made.catalogue, made.settings.data_prefix
+    settings, prefix, once = made.settings, made.settings.data_prefix, changes.once
     shard = made.names(STATE).shard
-    once = changes.once
     publisher, (of_state, *_) = made.states(lambda: serving.holds(shard))
-    followed = [*catalogue.topics(prefix), identity_topic(prefix)]
+    followed = [*made.catalogue.topics(prefix), identity_topic(prefix)]
     state = StateLine(
-        settings.kafka,
+        settings,
         made.instance,
-        catalogue,
+        made.catalogue,
         of_state,
         made.blanks(),
         made.snapshots(client, once=once),
         topics=dict.fromkeys(made.with_restricted(followed), settings.topics.partitions),
-        prefix=prefix,
-        feed=settings.feed.name,
         decode=Decoding(made),
         roster=roster,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from producer.config import Kafka
+from producer.config import Settings
 from producer.events.identities import CORRECTION, Codes, Known, identity_topic
 from producer.events.instant import now_ms
 from producer.events.pseudonyms import Pseudonyms
@@ -38,24 +38,19 @@ class Roster:
 
     def __init__(
         self,
-        settings: Kafka,
+        settings: Settings,
         instance: str,
         *,
-        prefix: str,
-        data_prefix: str,
-        partitions: int,
-        listing: bool,
         hidden: Pseudonyms | None,
         known: Callable[[bytes], Awaitable[Known]],
     ) -> None:
-        self.listing = listing
+        kafka, partitions = settings.kafka, settings.topics.partitions
+        self.listing = settings.upstream.listing
         self.key: Callable[[str], str] = hidden.of if hidden else str
-        self._timeout = settings.commit_timeout
-        self.topic = watchlist_topic(prefix)
-        self.watched = Table[Entry](settings, instance, self.topic, partitions, decode, self._listed)
-        self.identities = Table[Known](
-            settings, instance, identity_topic(data_prefix), partitions, known, self._identified
-        )
+        self._timeout = kafka.commit_timeout
+        self.topic, identities = watchlist_topic(settings.topics.prefix), identity_topic(settings.data_prefix)
+        self.watched = Table[Entry](kafka, instance, self.topic, partitions, decode, self._listed)
+        self.identities = Table[Known](kafka, instance, identities, partitions, known, self._identified)
         self.members: dict[str, dict[str, None]] = defaultdict(dict)  # bucket → codes
         self.versions: Counter[str] = Counter()  # bucket → how often its members have changed
         self.joining: dict[str, dict[str, None]] = defaultdict(dict)  # bucket → keys without a record

@@ -16,7 +16,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from producer.config import Kafka
+from producer.config import Settings
 from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
@@ -64,7 +64,7 @@ class StateLine:
 
     def __init__(
         self,
-        settings: Kafka,
+        settings: Settings,
         instance: str,
         catalogue: Catalogue,
         converter: Converter,
@@ -72,12 +72,11 @@ class StateLine:
         upstream: Snapshots,
         *,
         topics: Mapping[str, int],
-        prefix: str,
-        feed: str,
         decode: Callable[[bytes], Awaitable[dict[str, Any]]],
         roster: Roster,
     ) -> None:
-        self._settings, self._instance = settings, instance
+        self._kafka, self._instance = settings.kafka, instance
+        feed, prefix = settings.feed.name, settings.data_prefix
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
         self._decode = decode
@@ -104,12 +103,12 @@ class StateLine:
             await asyncio.sleep(PAUSE)
 
     async def _run(self, open_shard: Callable[[], AbstractAsyncContextManager[Shard]], *, once: bool) -> None:
-        async with open_shard() as shard, reader(self._settings, self._instance) as consumer:
+        async with open_shard() as shard, reader(self._kafka, self._instance) as consumer:
             here = [TopicPartition(topic, at) for topic, count in self._topics.items() for at in range(count)]
-            async with deadline(self._settings.commit_timeout, "finding the change topics"):
+            async with deadline(self._kafka.commit_timeout, "finding the change topics"):
                 await consumer._client.set_topics([*self._topics])  # else it asks for one after the other
                 consumer.assign(here)
-                wanted = await ends(self._settings, self._instance, here) if once else {}
+                wanted = await ends(self._kafka, self._instance, here) if once else {}
             for topic, offsets in shard.progress.get("offsets", {}).items():
                 for at, offset in enumerate(offsets):
                     if topic in self._topics:
