@@ -15,14 +15,14 @@ def basic(username: str, password: str) -> str:
 
 
 async def body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Unpacked. One that is larger than most is cut off a little behind that, which is long before a bomb is large."""
+    """Unpacked. Of one that is larger than most a byte more than that, which is read long before a bomb is large."""
     parts, size = list[bytes](), 0
     async for part in response.content.iter_chunked(CHUNK):
         parts.append(part)
         size += len(part)
         if size > most:
             break
-    return b"".join(parts)
+    return b"".join(parts)[: most + 1]
 
 
 def json_object(text: bytes | str) -> dict[str, Any] | None:

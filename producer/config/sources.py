@@ -126,9 +126,10 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        trouble = f"cannot be read: {error.strerror}"
     except ValueError:
-        raise ValueError("is not UTF-8") from None
+        trouble = "is not UTF-8"
+    raise ValueError(trouble)  # outside the `except`: the decoder's error holds the content
 
 
 def first_line(path: Path) -> str:

@@ -20,9 +20,11 @@ def read_persons(path: Path) -> list[str]:
     """
     hint = "A file of persons has identity codes, one a line, in capitals, each once."
     try:
-        text = read_text(path)
-    except ValueError as trouble:
-        raise SettingsError(f"The file of persons {path} {trouble}.", hint=hint) from None
+        text, trouble = read_text(path), ""
+    except ValueError as error:
+        text, trouble = "", str(error)
+    if trouble:
+        raise SettingsError(f"The file of persons {path} {trouble}.", hint=hint)
     codes = checked(text, f"The file of persons {path}", hint)
     if not codes:
         raise SettingsError(
