@@ -59,13 +59,7 @@ class Examples:
 
     def _event(self, one: dict[str, Any]) -> Line:
         page = Page("CHANGE", "0", CURSOR - 1, CURSOR, True, FETCHED_AT, [one])
-        event = self._converter.convert(page).events[0]
-        line = {
-            "topic": event.topic,
-            "key": event.key and event.key.decode(),
-            "headers": {name: value.decode() for name, value in event.headers},
-            "value": self._decoder.decode(event.value),
-        }
+        line = self._decoder.line(self._converter.convert(page).events[0])
         # Dates, times and ids as text.
         shown: Line = orjson.loads(orjson.dumps(line, option=orjson.OPT_UTC_Z))
         return shown

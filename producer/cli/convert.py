@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.cli.common import feed_option, labels_option
 
@@ -63,12 +63,7 @@ def lines(encoded: "EncodedPage", decoder: "Decoder", meanings: "Labels | None" 
     import orjson
 
     for event in encoded.events:
-        line: dict[str, Any] = {
-            "topic": event.topic,
-            "key": event.key and event.key.decode(),
-            "headers": {name: value.decode() for name, value in event.headers},
-            "value": decoder.decode(event.value),
-        }
+        line = decoder.line(event)
         if meanings:
             line["labels"] = meanings.of(line["value"])
         yield orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
