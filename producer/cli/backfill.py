@@ -4,7 +4,7 @@ import argparse
 from datetime import date
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, codes_of, feed_option, with_parts
+from producer.cli.common import begun, codes_of, for_feed, with_parts
 from producer.cli.cursor import as_cursor
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--budget", type=int, default=BUDGET, metavar="N", help=f"requests a minute, beside the feed's ({BUDGET})"
     )
     parser.add_argument("--again", action="store_true", help="begin anew, whatever was begun or done before")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from producer.cli.common import console, feed_option, table
+from producer.cli.common import console, for_feed, table
 
 if TYPE_CHECKING:
     from producer.check.chain import Found
@@ -22,8 +22,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "what to write to whom. Leaves nothing at Kafka and disturbs no instance. Exits as the first broken link says.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON line per link")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

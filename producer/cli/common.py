@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def feed_option(parser: argparse.ArgumentParser) -> None:
-    """`args.feed` is the name of a feed, or None, which will do where there is one."""
+def for_feed(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], **defaults: object) -> None:
+    """A command that works on a feed. `args.feed` is its name, or None, which will do where there is one."""
     parser.add_argument("--feed", metavar="NAME", help="which feed, where the settings file has several")
+    parser.set_defaults(run=run, **defaults)
 
 
 def labels_option(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.cli.common import feed_option, labels_option
+from producer.cli.common import for_feed, labels_option
 
 if TYPE_CHECKING:
     from producer.events.decode import Decoder
@@ -25,8 +25,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the answer; - (default): standard input")
     parser.add_argument("--strict", action="store_true", help="exit 1 when anything was unmapped or dead-lettered")
     labels_option(parser)
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, console, feed_option, table, with_parts
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.config import Settings
@@ -17,8 +17,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="the position of each bucket, since when, by whom")
     show.add_argument("--json", action="store_true", help="one JSON line per bucket")
-    feed_option(show)
-    show.set_defaults(run=run)
+    for_feed(show, run)
     move = actions.add_parser(
         "set",
         help="move the position of a bucket",
@@ -28,8 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     move.add_argument("cursor", metavar="CURSOR", help="a kirjausavain: what comes after it is told next")
     move.add_argument("--bucket", help="which one, where the feed has several (`cursor show`)")
     move.add_argument("--yes", action="store_true", help="do it; without, only what it would mean is said")
-    feed_option(move)
-    move.set_defaults(run=run_set)
+    for_feed(move, run_set)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, feed_option, with_parts
+from producer.cli.common import begun, for_feed, with_parts
 
 if TYPE_CHECKING:
     from producer.app.erase import Erased
@@ -20,8 +20,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "back with the person's next change.",
     )
     parser.add_argument("--reason", help="kept in the entry, and nowhere else")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

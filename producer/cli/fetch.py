@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from producer.cli.common import begun, feed_option
+from producer.cli.common import begun, for_feed
 from producer.cli.cursor import as_cursor
 
 
@@ -18,8 +18,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--cursor", required=True, metavar="CURSOR", help="a kirjausavain, as `cursor show` tells")
     parser.add_argument("--bucket", help="whose persons to ask for, where a watchlist says who is followed")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="is made, and must not be there")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

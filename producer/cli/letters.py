@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.cli.common import begun, console, feed_option, table, with_parts
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.dealing import Dealt
@@ -26,11 +26,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing = actions.add_parser("list", help="what there is, by reason, group, cursor and time")
     listing.add_argument("--all", action="store_true", help="what has been dealt with, too")
     listing.add_argument("--json", action="store_true", help="one JSON line each")
-    listing.set_defaults(run=run, action="list")
     show = actions.add_parser("show", help="one in detail, as JSON")
     show.add_argument("place", metavar="PLACE", help="as in the list, such as dead-letter:0:17")
     show.add_argument("--reveal", action="store_true", help="its content too: personal data; the audit log hears of it")
-    show.set_defaults(run=run, action="show")
     retry = actions.add_parser(
         "retry",
         help="tell again what can be told by now",
@@ -38,14 +36,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "are dealt with. What fails again stays. Killed at any point, run it again.",
     )
     retry.add_argument("places", metavar="PLACE", nargs="*", help="these alone; -: from standard input")
-    retry.set_defaults(run=run, action="retry")
     discard = actions.add_parser("discard", help="give up what will never be told")
     discard.add_argument("places", metavar="PLACE", nargs="+", help="these; -: from standard input")
     discard.add_argument("--reason", required=True, help="kept in the marker and in the audit log: no personal data")
     discard.add_argument("--yes", action="store_true", help="do it; without, they are only shown")
-    discard.set_defaults(run=run, action="discard")
-    for action in actions.choices.values():
-        feed_option(action)
+    for name, action in actions.choices.items():
+        for_feed(action, run, action=name)
 
 
 def run(args: argparse.Namespace) -> int:

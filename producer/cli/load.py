@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.common import begun, codes_of, feed_option, with_parts
+from producer.cli.common import begun, codes_of, for_feed, with_parts
 
 if TYPE_CHECKING:
     from producer.app.parts import Parts
@@ -48,8 +48,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--missing", type=Path, metavar="FILE", help="write the codes that upstream left out to this file, at most 1000"
     )
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, codes_of, console, feed_option, table, with_parts
+from producer.cli.common import begun, codes_of, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.parts import Parts
@@ -32,15 +32,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
             action.add_argument("--reason", help="kept beside each new code: why it is followed")
         if name == "sync":
             action.add_argument("--yes", action="store_true", help="even if more than a tenth of the list goes")
-        action.set_defaults(run=run, action=name)
-    action = actions.add_parser("rebalance", help="split buckets that are too large, put small ones together")
-    action.set_defaults(run=run, action="rebalance")
+    actions.add_parser("rebalance", help="split buckets that are too large, put small ones together")
     action = actions.add_parser("list", help="how many are in each bucket, and where it stands")
     action.add_argument("--json", action="store_true", help="one JSON line per bucket")
     action.add_argument("--codes", type=Path, metavar="FILE", help="write the codes to this file, one a line")
-    action.set_defaults(run=run, action="list")
-    for action in actions.choices.values():
-        feed_option(action)
+    for name, action in actions.choices.items():
+        for_feed(action, run, action=name)
 
 
 def run(args: argparse.Namespace) -> int:

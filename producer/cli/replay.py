@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, codes_of, console, feed_option, table, with_parts
+from producer.cli.common import begun, codes_of, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.history import Since
@@ -29,8 +29,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--yes", action="store_true", help="with --group: set it; else it is only shown")
     parser.add_argument("--persons", metavar="FILE", help="with --to-topic: these alone, one a line; -: standard input")
     parser.add_argument("--again", action="store_true", help="with --to-topic: begin anew, whatever was begun or done")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

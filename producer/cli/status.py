@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from producer.cli.common import console, feed_option, table
+from producer.cli.common import console, for_feed, table
 
 if TYPE_CHECKING:
     from producer.app.status import Status
@@ -17,8 +17,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="All of it is read from Kafka: it needs no instance that answers, and works from any machine.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON line per bucket")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from producer.cli.common import begun, console, feed_option, table, with_parts
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.verify import Progress
@@ -26,8 +26,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--until", metavar="TIME", help="commits before then, or to the end of that day")
     parser.add_argument("--upstream", action="store_true", help="ask upstream again, and compare the ids too")
     parser.add_argument("--json", action="store_true", help="one JSON line for each finding, and one with the figures")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
