@@ -74,11 +74,7 @@ async def line(
 
 
 async def encoded(
-    feed: Feed,
-    encoder: Encoder,
-    cursor: int,
-    pause: Callable[[], Awaitable[bool]],
-    answered: int | None = None,
+    feed: Feed, encoder: Encoder, cursor: int, pause: Callable[[], Awaitable[bool]], answered: int | None = None
 ) -> AsyncGenerator[EncodedPage, None]:
     """The pages after the cursor, ready to be sent. A page that tells nothing is passed over, unless it is the first in
     a long time. answered: when the last one that is committed was read (ms); None: of such pages none is wanted.

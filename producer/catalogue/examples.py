@@ -35,9 +35,7 @@ class Examples:
     def withheld(self, suffix: str, names: list[str]) -> Line:
         """The same under turvakielto: upstream then sends the names of the withheld fields, and nothing else."""
         changed = self._record(suffix)
-        changed[GROUPS] = [
-            {TIETORYHMA: changed[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names},
-        ]
+        changed[GROUPS] = [{TIETORYHMA: changed[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names}]
         return self._event(changed)
 
     def unmapped(self, suffix: str) -> Line:

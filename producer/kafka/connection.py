@@ -163,8 +163,7 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
         raise StepDown(f"{what}: another instance took over, or the broker ended the transaction") from None
     except REFUSALS as error:
         raise KafkaRefused(
-            f"{what}: {type(error).__name__}",
-            hint="Grant the ACLs that docs/kafka.md lists to this account.",
+            f"{what}: {type(error).__name__}", hint="Grant the ACLs that docs/kafka.md lists to this account."
         ) from None
     except InvalidTransactionTimeout:
         raise KafkaRefused(

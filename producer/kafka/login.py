@@ -7,11 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import (
-    IllegalSaslStateError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from producer.config import Kafka
 from producer.credentials import refusal, secret, trust
@@ -128,10 +124,6 @@ def refused(error: BaseException, broker: str) -> Stop | None:
             f"{who} wants no SASL.", hint=f"Set {SECTION}SECURITY_PROTOCOL to the protocol of this listener."
         )
     told = refusal(
-        error,
-        who,
-        SECTION,
-        address="BOOTSTRAP_SERVERS",
-        plain=f"Should {SECTION}SECURITY_PROTOCOL be without SSL?",
+        error, who, SECTION, address="BOOTSTRAP_SERVERS", plain=f"Should {SECTION}SECURITY_PROTOCOL be without SSL?"
     )
     return KafkaRefused(told[0], hint=told[1]) if told else None

@@ -232,10 +232,7 @@ class Transactions:
         async with deadline(timeout, "delivery of ledger entry and cursor"):
             for future in [
                 await self._producer.send(topic, value, names.key, names.shard)
-                for topic, value in (
-                    (names.ledger_topic, entry),
-                    (names.cursor_topic, position.encode()),
-                )
+                for topic, value in ((names.ledger_topic, entry), (names.cursor_topic, position.encode()))
             ]:
                 await future
         async with deadline(timeout, "the commit"):
@@ -253,8 +250,7 @@ class Transactions:
             if batches.waiting >= size:
                 await batches.delivered()
             await batches.add(
-                islice(page.events, first, first + size),
-                lambda event, limit: self._oversized(page, event, limit),
+                islice(page.events, first, first + size), lambda event, limit: self._oversized(page, event, limit)
             )
             now = time.monotonic()
             if now - began > timeout * FILLING_SHARE:
