@@ -224,7 +224,7 @@ async def wait_until_free(parts: Parts) -> None:
     until = time.monotonic() + patience
     while True:
         try:
-            if not await ownership.members(kafka, parts.instance, group):
+            if not await ownership.owners(kafka, parts.instance, group):
                 return
             reason: Stop = service.busy(patience)
         except Doubt as doubt:  # on a new cluster the coordinator's own topic has yet to be made
