@@ -135,8 +135,8 @@ class _Dealing:
             await shard.commit([EncodedPage(LETTERS, cursor, cursor, True, now, told["letters"], events, dead=dead)])
             self._counts[self._how] += told["letters"]
             self._events += told["events"]
-            why = f" ({self._reason})" if self._reason else ""
-            audit(f"{self._how} %(letters)d dead letter(s)%(why)s", {"letters": told["letters"], "why": why})
+            why = " (%(reason)s)" if self._reason else ""
+            audit(f"{self._how} %(letters)d dead letter(s){why}", {"letters": told["letters"], "reason": self._reason})
 
 
 class _Retelling:

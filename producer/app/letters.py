@@ -210,5 +210,5 @@ async def look(made: Parts, place: Place, *, reveal: bool) -> Letter:
     async with letters(made) as there:
         [letter] = [one async for one in there.all([place])]
     if reveal:
-        audit("the content of %(place)s was shown", {"place": str(place)})
+        audit("the content of %(place)s was shown", {"place": place})
     return letter

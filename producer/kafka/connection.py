@@ -163,7 +163,8 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
         raise StepDown(f"{what}: another instance took over, or the broker ended the transaction") from None
     except REFUSALS as error:
         raise KafkaRefused(
-            f"{what}: {type(error).__name__}", hint="Grant the ACLs that docs/kafka.md lists to this account."
+            f"{what}: {type(error).__name__}",
+            hint="Grant the ACLs that docs/kafka.md lists to this account.",
         ) from None
     except InvalidTransactionTimeout:
         raise KafkaRefused(
@@ -303,18 +304,12 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
 
 
 @asynccontextmanager
-async def asking(settings: Kafka, client_id: str) -> AsyncIterator[Admin]:
-    """An admin client. Bound it with a deadline."""
-    admin = Admin(**connection(settings, client_id))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
-
-
-@asynccontextmanager
 async def administration(settings: Kafka) -> AsyncIterator[Admin]:
-    """The same for commands, within their deadline."""
-    async with reached(settings, "asking Kafka"), asking(settings, "vtj-producer") as admin:
-        yield admin
+    """An admin client for commands, within their deadline."""
+    async with reached(settings, "asking Kafka"):
+        admin = Admin(**connection(settings, "vtj-producer"))
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()

@@ -10,7 +10,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from producer.config import Kafka
-from producer.kafka.connection import asking, connection, deadline, started
+from producer.kafka.connection import Admin, connection, deadline, started
 from producer.kafka.groups import described
 from producer.observe.pulse import pulse
 
@@ -95,10 +95,14 @@ async def _keep_fetching(consumer: AIOKafkaConsumer) -> None:
 
 async def owners(settings: Kafka, instance: str, group: str) -> dict[str, list[int]]:
     """Each member of the group now, by its client id, and the shards that it has. Raises Doubt."""
-    what = "asking for the members of the consumer group"
-    async with deadline(settings.commit_timeout, what), asking(settings, instance) as admin:
-        _, members = await described(admin, group)
-        return {client: _shards(assignment) for _, client, _, _, assignment, *_ in members}
+    async with deadline(settings.commit_timeout, "asking for the members of the consumer group"):
+        admin = Admin(**connection(settings, instance))
+        try:
+            await admin.start()
+            _, members = await described(admin, group)
+            return {client: _shards(assignment) for _, client, _, _, assignment, *_ in members}
+        finally:
+            await admin.close()
 
 
 def by_shard(found: Mapping[str, Iterable[int]]) -> dict[int, str]:

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from producer.config import Kafka
 from producer.errors import Doubt, StepDown, TopicsDiffer
 from producer.kafka import recovery, topics
-from producer.kafka.connection import asking, connection, deadline, started
+from producer.kafka.connection import Admin, connection, deadline, started
 from producer.kafka.cursor import of_feed, positions, refuse_other_keys
 from producer.kafka.names import SHARDS, Names
 from producer.kafka.shard import Oversized, Shard, Transactions
@@ -75,9 +75,12 @@ class Publisher:
 
     async def _limits(self) -> dict[str, int]:
         """A topic that is missing is a Doubt: it was there at the start, and a restarting broker forgets for a bit."""
-        what = "reading the limits of the topics"
-        async with deadline(self.settings.commit_timeout, what), asking(self.settings, self.instance) as admin:
+        async with deadline(self.settings.commit_timeout, "reading the limits of the topics"):
+            admin = Admin(**connection(self.settings, self.instance))
             try:
+                await admin.start()
                 return await topics.limits(admin, list(self.data_topics))
             except TopicsDiffer as missing:
                 raise Doubt(str(missing)) from None
+            finally:
+                await admin.close()

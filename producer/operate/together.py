@@ -18,7 +18,7 @@ async def together(*doing: Coroutine[Any, Any, Any] | asyncio.Future[Any], all_o
             for one in done:
                 result = one.result()
             if not all_of_them:
-                break
+                return result
         return result
     finally:
         for one in tasks:
