@@ -40,24 +40,20 @@ class Page:
     request: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class EncodedEvent:
     """One Kafka record, ready to be sent: an event, a dead letter, or a tombstone (no value: b"").
 
-    Not a dataclass: it is made on the hot path.
+    Not frozen, which would cost: it is made on the hot path.
     position: place of the data group in its page, counted over all groups of all records, from 0.
     """
 
-    __slots__ = ("headers", "key", "position", "timestamp", "topic", "value")
-
-    def __init__(
-        self, topic: str, key: bytes | None, value: bytes, headers: list[Header], timestamp: int, position: int
-    ) -> None:
-        self.topic = topic
-        self.key = key
-        self.value = value
-        self.headers = headers
-        self.timestamp = timestamp
-        self.position = position
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[Header]
+    timestamp: int
+    position: int
 
     def __repr__(self) -> str:
         return f"<EncodedEvent {self.topic} position={self.position} {len(self.value)} bytes>"

@@ -12,7 +12,7 @@ from producer.app.persons import sync_file
 from producer.config import Settings
 from producer.errors import SettingsError
 from producer.events.convert import Converter, Joining
-from producer.events.identities import Identities, identity_topic
+from producer.events.identities import identity_topic
 from producer.events.instant import today
 from producer.events.protection import Protection
 from producer.kafka import ownership
@@ -131,15 +131,15 @@ class Changes:
         def still_ours() -> bool:
             return self._serving.holds(shard)
 
-        identities = self._identities(committed=True)
+        identities = made.identities(roster.identities.rows)
         # What is written of pseudonyms cannot be asked for: plain codes are learnt beside it, in memory alone.
-        plain = self._identities(committed=False) if made.hidden else identities
+        plain = made.identities() if made.hidden else identities
         protection = Protection(identities, self._orders) if self._orders else None
 
         def converter(joining: Joining = lambda *_: ()) -> Converter:
             return self._converter.following(identities, plain, joining, protection)
 
-        publisher = made.publisher(min(buckets), converter(), still_ours, self._topics)
+        publisher = made.publisher(min(buckets), self._topics, converter().oversized, still_ours)
         async with publisher.open() as opened:
             await roster.current()
             if self._orders and protection:
@@ -179,33 +179,20 @@ class Changes:
             except Exception as error:
                 raise self._poison.of(error, name, shard.cursor) from None
 
-    def _identities(self, *, committed: bool) -> Identities:
-        settings = self._made.settings
-        return Identities(
-            self._made.catalogue,
-            self._made.framing,
-            prefix=settings.data_prefix,
-            feed=settings.feed.name,
-            committed=self._roster.identities.rows if committed else {},
-        )
-
 
 def _state(made: Parts, roster: Roster, client: Upstream, serving: Service, changes: Changes) -> service.Work:
-    settings, catalogue, prefix = made.settings, made.catalogue, made.settings.data_prefix
+    settings, prefix, once = made.settings, made.settings.data_prefix, changes.once
     shard = made.names(STATE).shard
-    once = changes.once
     publisher, (of_state, *_) = made.states(lambda: serving.holds(shard))
-    followed = [*catalogue.topics(prefix), identity_topic(prefix)]
+    followed = [*made.catalogue.topics(prefix), identity_topic(prefix)]
     state = StateLine(
-        settings.kafka,
+        settings,
         made.instance,
-        catalogue,
+        made.catalogue,
         of_state,
         made.blanks(),
         made.snapshots(client, once=once),
         topics=dict.fromkeys(made.with_restricted(followed), settings.topics.partitions),
-        prefix=prefix,
-        feed=settings.feed.name,
         decode=Decoding(made),
         roster=roster,
     )

@@ -3,8 +3,8 @@
 import argparse
 import gc
 
+from producer.cli.common import for_feed
 from producer.cli.cursor import as_cursor
-from producer.cli.feed import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,8 +21,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="of the page after this cursor, on which `run` has stopped, put what cannot be told into the "
         "dead letters, and go on; no other page is touched",
     )
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

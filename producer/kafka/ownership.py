@@ -111,8 +111,3 @@ def _shards(assignment: bytes) -> list[int]:
     if not assignment:
         return []
     return sorted(at for _, those in ConsumerProtocolMemberAssignment.decode(assignment).assignment for at in those)
-
-
-async def members(settings: Kafka, instance: str, group: str) -> int:
-    """How many members the group has now. Raises Doubt when Kafka does not answer."""
-    return len(await owners(settings, instance, group))
