@@ -47,6 +47,7 @@ def write(batch: DataFrame, number: int) -> None:
 
 spark = (
     SparkSession.builder.appName("vtj-changes")
+    .config("spark.sql.caseSensitive", "true")  # upstream has spelt a field of KOTIKUNTA in two ways
     .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     .getOrCreate()
 )

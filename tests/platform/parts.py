@@ -1,5 +1,6 @@
 """What the recipes of docs/platform run on: jars from Maven, PostgreSQL from Debian, and a process for each."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -37,14 +38,16 @@ def recipe(name: str, instead: Mapping[str, str]) -> str:
     return text
 
 
-def jars(pom: Path, name: str, *properties: str) -> Path:
-    """The dependencies of a POM. name: of the folder in the cache; changes when the POM does."""
+def jars(pom: Path, **versions: str) -> Path:
+    """The dependencies of a POM. versions: what it leaves open."""
+    properties = [f"-D{name}.version={version}" for name, version in versions.items()]
+    meant = hashlib.sha256(pom.read_bytes() + "".join(properties).encode()).hexdigest()[:12]
 
     def fetch(folder: Path) -> None:
         maven("-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={folder}", *properties)
 
     try:
-        return cached(name, fetch)
+        return cached(f"{pom.stem}-{meant}", fetch)
     except NoRegistry as reason:
         pytest.fail(str(reason), pytrace=False)
 

@@ -1,6 +1,7 @@
 """The change topics in Parquet, by Spark: every committed event once, however often it is killed."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
@@ -49,20 +50,20 @@ class Job:
         self.output, self._checkpoint = folder / "output", folder / "checkpoint"
 
     def start(self) -> AbstractContextManager[Popen[bytes]]:
-        spark = version("pyspark")
-        found = sorted(jars(HERE / "spark.xml", f"spark-{spark}-1", f"-Dspark.version={spark}").glob("*.jar"))
+        found = sorted(jars(HERE / "spark.xml", spark=version("pyspark")).glob("*.jar"))
         submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]"]
         submit += ["--jars", ",".join(map(str, found)), "--conf", "spark.ui.enabled=false"]
         options = {
             "bootstrap-servers": self._fed.bootstrap,
             "registry": self._registry.url,
             "prefix": self._fed.prefix,
-            "batch": "300",
+            "batch": "100",
             "checkpoint": str(self._checkpoint),
             "output": str(self.output),
         }
+        here = {**os.environ, "PYSPARK_PYTHON": sys.executable}
         told = [part for name, value in options.items() for part in (f"--{name}", value)]
-        return process([*submit, str(RECIPES / "changes.py"), *told], self.said, cwd=self._folder)
+        return process([*submit, str(RECIPES / "changes.py"), *told], self.said, cwd=self._folder, env=here)
 
     def batches(self, what: str) -> list[int]:
         return sorted(int(path.name) for path in (self._checkpoint / what).glob("*") if path.name.isdigit())
