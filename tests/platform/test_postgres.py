@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 GROUPS = [kebab(group) for group in sorted(Schemas.load().groups)]
 PASSWORD = "sink"
+PATIENCE = 300.0  # of a worker (s)
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ class Worker:
             assert "Task is being killed" not in self.said.read_text(), self.tail
             return all(noted.get(slot, -1) > offset for slot, offset in wanted.items())
 
-        await until(there, "the sink is at the end of the state topics", 120)
+        await until(there, "the sink is at the end of the state topics", PATIENCE)
 
     @property
     def tail(self) -> str:
@@ -160,7 +161,7 @@ async def test_the_tables_are_what_upstream_says(
         database.run("alter table vtj.kotikunta add check (state is null) not valid")
         sandbox.grow(100)
         await fed.caught_up()
-        await until(lambda: "violates check constraint" in worker.said.read_text(), worker.tail)
+        await until(lambda: "violates check constraint" in worker.said.read_text(), worker.tail, PATIENCE)
     assert privacy.shown(worker.said.read_text()) == []
 
 
