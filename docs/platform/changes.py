@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.avro.functions import from_avro
-from pyspark.sql.functions import col, collect_set, lit, struct, substring
+from pyspark.sql.functions import col, collect_set, lit, struct, substring, to_json
 
 parser = argparse.ArgumentParser(description="Reads what is new in the change topics, and ends.")
 parser.add_argument("--bootstrap-servers", required=True)
@@ -39,9 +39,11 @@ def write(batch: DataFrame, number: int) -> None:
             raise ValueError(f"{topic} has events that were written without a registry")
         written = int.from_bytes(frame[1:], "big")
         events = batch.where((col("topic") == topic) & (col("frame") == lit(frame)))
-        columns = events.select("key", "partition", "offset", from_avro("body", schema(written)).alias("event"))
-        folder = f"{args.output}/{topic}/batch={number}/schema={written}"
-        columns.select("key", "partition", "offset", "event.*").write.mode("overwrite").parquet(folder)
+        decoded = events.select("key", "partition", "offset", from_avro("body", schema(written)).alias("event"))
+        columns = decoded.select("key", "partition", "offset", "event.*")
+        if not columns.schema["data"].dataType.fields:  # Parquet has no record without fields
+            columns = columns.withColumns({name: to_json(name) for name in ("data", "inForce")})
+        columns.write.mode("overwrite").parquet(f"{args.output}/{topic}/batch={number}/schema={written}")
     batch.unpersist()
 
 

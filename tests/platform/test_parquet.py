@@ -1,6 +1,7 @@
 """The change topics in Parquet, by Spark: every committed event once, however often it is killed."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -109,6 +110,9 @@ class Job:
             topic = file.relative_to(self.output).parts[0].removeprefix(f"{self._fed.prefix}.")
             for row in pyarrow.parquet.ParquetFile(file).read().to_pylist(maps_as_pydicts="strict"):
                 partition, offset, key = (row.pop(name) for name in ("partition", "offset", "key"))
+                for name in ("data", "inForce"):
+                    if isinstance(row[name], str):
+                        row[name] = json.loads(row[name])
                 headers = [("ce_specversion", b"1.0"), ("ce_id", row["eventId"].encode())]
                 found.append(Stored(topic, partition, offset, key.encode(), encoded(topic, row), headers))
         return sorted(found, key=lambda one: (one.topic, one.partition, one.offset))

@@ -155,7 +155,7 @@ async def test_the_tables_are_what_upstream_says(
         await worker.reaches(stored, running)
         await assert_the_same(database, sandbox)
         assert deleted(stored)["state.kotimainen-postiosoite"] > 0, deleted(stored)
-        assert shown(database) == told(sandbox)
+        assert shown(database) == await asyncio.to_thread(told, sandbox)
 
         # What PostgreSQL does not take stops the sink, and says nothing of anybody.
         database.run("alter table vtj.kotikunta add check (state is null) not valid")
