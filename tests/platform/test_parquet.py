@@ -65,7 +65,7 @@ class Job:
             "bootstrap-servers": self._fed.bootstrap,
             "registry": self._registry.url,
             "prefix": self._fed.prefix,
-            "batch": "100",
+            "batch": "300",
             "checkpoint": str(self._checkpoint),
             "output": str(self.output),
         }
