@@ -27,6 +27,7 @@ from tests.registry.maven import cached, maven
 
 RECIPES = ROOT / "docs" / "platform"
 HERE = Path(__file__).parent
+PATIENCE = 300.0  # with whatever starts a JVM, beside others that do (s)
 
 
 def recipe(name: str, instead: Mapping[str, str]) -> str:

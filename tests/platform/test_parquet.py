@@ -17,12 +17,10 @@ from producer.sandbox import Sandbox
 from tests.broker import Broker
 from tests.integration.deployment import Deployment, until
 from tests.oracle import Stored, judge, read_log
-from tests.platform.parts import HERE, RECIPES, abort, encoded, jars, kill, process
+from tests.platform.parts import HERE, PATIENCE, RECIPES, abort, encoded, jars, kill, process
 from tests.registry import RealRegistry
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long]
-
-PATIENCE = 300.0  # of a Spark (s)
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ async def fed(broker: Broker, prefix: str, sandbox: Sandbox, registry: RealRegis
     """The history is in the topics, and an event that never was."""
     plan = Deployment(broker.bootstrap, prefix, sandbox.url).small
     plan = plan.but(VTJ_REGISTRY__URL=registry.url, VTJ_REGISTRY__AUTO_REGISTER="true")
-    deployment = await (await plan.apply_topics()).caught_up()
+    deployment = await (await plan.apply_topics()).caught_up(PATIENCE)
     first = next(one for one in await deployment.stored("change.kotikunta"))
     abort(deployment, first, first.value)
     return deployment
@@ -141,6 +139,6 @@ async def test_parquet_has_every_committed_event_once(
     await assert_every_event_once(fed, sandbox, job)
     job.loses_its_last_note()
     sandbox.grow(100)
-    await fed.caught_up()
+    await fed.caught_up(PATIENCE)
     await job.ends()
     await assert_every_event_once(fed, sandbox, job)

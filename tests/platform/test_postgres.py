@@ -24,7 +24,19 @@ from tests.oracle import Stored
 from tests.oracle.schemas import Schemas
 from tests.oracle.state import judge_state, read_register
 from tests.oracle.upstream import kebab
-from tests.platform.parts import HERE, RECIPES, Postgres, abort, encoded, jars, kill, postgres, process, recipe
+from tests.platform.parts import (
+    HERE,
+    PATIENCE,
+    RECIPES,
+    Postgres,
+    abort,
+    encoded,
+    jars,
+    kill,
+    postgres,
+    process,
+    recipe,
+)
 from tests.registry import RealRegistry
 from tests.registry.contract import CCOMPAT
 
@@ -32,7 +44,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 GROUPS = [kebab(group) for group in sorted(Schemas.load().groups)]
 PASSWORD = "sink"
-PATIENCE = 300.0  # of a worker (s)
 
 
 @pytest.fixture
@@ -53,7 +64,7 @@ async def fed(broker: Broker, prefix: str, sandbox: Sandbox, registry: RealRegis
     deployment = await plan.apply_topics()
     listed = tmp_path / "persons"
     listed.write_text("\n".join(sandbox.codes()))
-    loaded = await deployment.run("load", str(listed))
+    loaded = await deployment.run("load", str(listed), patience=PATIENCE)
     assert loaded.code == 0, loaded.err
     return deployment
 
@@ -142,15 +153,15 @@ async def test_the_tables_are_what_upstream_says(
         first = next(one for one in await fed.stored("state.henkilon-nimi"))
         abort(fed, first, None)
         sandbox.grow(200)
-        await fed.caught_up()
+        await fed.caught_up(PATIENCE)
         await worker.reaches(await fed.stored(), running)
         await assert_the_same(database, sandbox)
         sandbox.grow(200)
-        await fed.caught_up()
+        await fed.caught_up(PATIENCE)
         kill(running)
     with worker.start() as running:
         sandbox.grow(200)
-        await fed.caught_up()
+        await fed.caught_up(PATIENCE)
         stored = await fed.stored()
         await worker.reaches(stored, running)
         await assert_the_same(database, sandbox)
@@ -160,7 +171,7 @@ async def test_the_tables_are_what_upstream_says(
         # What PostgreSQL does not take stops the sink, and says nothing of anybody.
         database.run("alter table vtj.kotikunta add check (state is null) not valid")
         sandbox.grow(100)
-        await fed.caught_up()
+        await fed.caught_up(PATIENCE)
         await until(lambda: "violates check constraint" in worker.said.read_text(), worker.tail, PATIENCE)
     assert privacy.shown(worker.said.read_text()) == []
 
