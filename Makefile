@@ -12,7 +12,7 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test chaos soak bench profile clean
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test platform-test chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -69,6 +69,9 @@ bench: .venv/dev ## the benchmarks, with their figures
 profile: .venv/dev ## where the microseconds of an event go, ours by name
 	$(BIN)/python -m tests.bench.profile $(ARGS)
 
+platform-test: .venv/platform ## the recipes of docs/platform.md: Kafka Connect into PostgreSQL, Spark into Parquet
+	$(BIN)/python -m pytest -m long tests/platform $(ARGS)
+
 clean: ## remove the environment, caches and builds
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -86,3 +89,7 @@ $(BIN)/python:
 .venv/dev: pyproject.toml | $(BIN)/python
 	@$(INSTALL) --editable '.[dev,demo]'
 	@touch $@ .venv/demo
+
+.venv/platform: pyproject.toml | $(BIN)/python
+	@$(INSTALL) --editable '.[dev,demo,platform]'
+	@touch $@ .venv/dev .venv/demo
