@@ -28,12 +28,12 @@ Values = Mapping[str, Any]
 
 UPSTREAM: Final = {"url": "https://security-server.example.fi", "start": "today"}
 LEAST: Final[Values] = {"settings": {"upstream": UPSTREAM, "kafka": {"bootstrap_servers": "kafka:9092"}}}
-PERSONS: Final = {"upstream": {"persons_file": "/run/secrets/persons/codes"}}
-STRIMZI: Final[Values] = {
+PERSONS: Final[Manifest] = {"upstream": {"persons_file": "/run/secrets/persons/codes"}}
+STRIMZI: Final[Manifest] = {
     "hooks": {"topics": False},
     "strimzi": {"cluster": "kafka", "namespace": "kafka", "topics": True, "user": "scram-sha-512"},
 }
-PSEUDONYMS: Final = {
+PSEUDONYMS: Final[Manifest] = {
     "privacy": {"keys": "hmac-sha256", "secret_file": "/run/secrets/pseudonyms/secret", "key_version": 3},
 }
 # Each is laid over the least.
@@ -128,7 +128,8 @@ class Case:
     @property
     def settings(self) -> Manifest:
         """Those of the chart itself, and what it was given over them."""
-        return over(yaml.safe_load((CHART / "values.yaml").read_text("utf-8")), self.values)["settings"]
+        settings: Manifest = over(yaml.safe_load((CHART / "values.yaml").read_text("utf-8")), self.values)["settings"]
+        return settings
 
 
 def names() -> list[str]:
