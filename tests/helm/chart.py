@@ -128,7 +128,8 @@ class Case:
     @property
     def settings(self) -> Manifest:
         """Those of the chart itself, and what it was given over them."""
-        settings: Manifest = over(yaml.safe_load((CHART / "values.yaml").read_text("utf-8")), self.values)["settings"]
+        own = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+        settings: Manifest = over(own, self.values)["settings"]
         return settings
 
 

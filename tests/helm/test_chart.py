@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 import yaml
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from producer import __version__
 from producer.__main__ import parser
@@ -225,14 +227,17 @@ def test_strimzi_grants_what_run_needs_and_no_more(name: str) -> None:
 def test_strimzi_grants_what_the_documents_list_where_the_release_makes_topics() -> None:
     values = over(over(LEAST, STRIMZI), {"hooks": {"topics": True}, "strimzi": {"topics": False}})
     has = granted(Case(values, tuple(render(values, "--is-upgrade"))))
-    kinds = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId"}
+    words = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId"}
     patterns = {"LITERAL": "literal", "PREFIXED": "prefix"}
-
-    def words(binding: Any) -> tuple[str, str, str, str]:
-        pattern, operation = patterns[binding.resource_pattern_type.name], binding.operation.name
-        return kinds[binding.restype.name], binding.name, pattern, operation.title().replace("_", "")
-
-    assert has == {words(one) for one in documented("vtj", "vtj")}
+    assert has == {
+        (
+            words[ResourceType(one.restype).name],
+            one.name,
+            patterns[ResourcePatternType(one.resource_pattern_type).name],
+            AclOperation(one.operation).name.title().replace("_", ""),
+        )
+        for one in documented("vtj", "vtj")
+    }
 
 
 @each

@@ -200,7 +200,7 @@ def test_the_demo_runs_from_the_wheel_alone(built: Built, wheel: Path, tool: str
         run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
         python = tmp_path / "venv" / "bin" / "python"
         run(sys.executable, "-m", "pip", "--quiet", "--python", python, "install", package, cwd=tmp_path)
-        command = [python.with_name("vtj-producer")]
+        command: list[str | Path] = [python.with_name("vtj-producer")]
     elif tool == "uvx":
         command = [TOOLS / "uvx", "--isolated", "--from", package, "vtj-producer"]
     else:
