@@ -15,7 +15,11 @@ LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.1
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
+<<<<<<< HEAD
 .PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test chaos soak bench profile clean
+=======
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test platform-test chaos soak bench profile clean
+>>>>>>> main
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -79,6 +83,9 @@ bench: .venv/dev ## the benchmarks, with their figures
 profile: .venv/dev ## where the microseconds of an event go, ours by name
 	$(BIN)/python -m tests.bench.profile $(ARGS)
 
+platform-test: .venv/platform ## the recipes of docs/platform.md: Kafka Connect into PostgreSQL, Spark into Parquet
+	$(BIN)/python -m pytest -m long tests/platform $(ARGS)
+
 clean: ## remove the environment, caches and builds
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -96,3 +103,7 @@ $(BIN)/python:
 .venv/dev: pyproject.toml | $(BIN)/python
 	@$(INSTALL) --editable '.[dev,demo]'
 	@touch $@ .venv/demo
+
+.venv/platform: pyproject.toml | $(BIN)/python
+	@$(INSTALL) --editable '.[dev,demo,platform]'
+	@touch $@ .venv/dev .venv/demo

@@ -25,6 +25,7 @@ class Page:
     FOLLOWED, which upstream has not told: a person's key, and whether the person is followed from this cursor on.
     extra: members of the answer that the interface description does not know, name → value.
     poison: somebody has asked for what of it cannot be encoded to be passed into the dead letters.
+    request: the X-Road-Id that it was asked for with, if by X-Road.
     """
 
     kind: Kind
@@ -36,26 +37,23 @@ class Page:
     records: Sequence[Any] = field(repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     poison: bool = False
+    request: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class EncodedEvent:
     """One Kafka record, ready to be sent: an event, a dead letter, or a tombstone (no value: b"").
 
-    Not a dataclass: it is made on the hot path.
+    Not frozen, which would cost: it is made on the hot path.
     position: place of the data group in its page, counted over all groups of all records, from 0.
     """
 
-    __slots__ = ("headers", "key", "position", "timestamp", "topic", "value")
-
-    def __init__(
-        self, topic: str, key: bytes | None, value: bytes, headers: list[Header], timestamp: int, position: int
-    ) -> None:
-        self.topic = topic
-        self.key = key
-        self.value = value
-        self.headers = headers
-        self.timestamp = timestamp
-        self.position = position
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[Header]
+    timestamp: int
+    position: int
 
     def __repr__(self) -> str:
         return f"<EncodedEvent {self.topic} position={self.position} {len(self.value)} bytes>"
@@ -70,6 +68,7 @@ class EncodedPage:
     dead: reason → how many dead letters, on this page.
     changed: muutospv of the first and of the last change record (ms); None where one of them tells none.
     progress: what the cursor record is to say beside the cursor, as JSON; None for pages of the feed.
+    request: as of Page.
     """
 
     bucket: str
@@ -83,6 +82,7 @@ class EncodedPage:
     dead: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[int, int] | None = None
     progress: Mapping[str, Any] | None = None
+    request: str = ""
 
     @property
     def answered(self) -> bool:

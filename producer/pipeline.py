@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 from producer.model import EncodedPage, Page
@@ -75,11 +74,7 @@ async def line(
 
 
 async def encoded(
-    feed: Feed,
-    encoder: Encoder,
-    cursor: int,
-    pause: Callable[[], Awaitable[bool]],
-    answered: int | None = None,
+    feed: Feed, encoder: Encoder, cursor: int, pause: Callable[[], Awaitable[bool]], answered: int | None = None
 ) -> AsyncGenerator[EncodedPage, None]:
     """The pages after the cursor, ready to be sent. A page that tells nothing is passed over, unless it is the first in
     a long time. answered: when the last one that is committed was read (ms); None: of such pages none is wanted.
@@ -131,9 +126,7 @@ class Ahead:
         self._filling.add_done_callback(lambda _: self._news.set())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._filling.cancel()
         await asyncio.wait([self._filling])
         if not self._filling.cancelled():

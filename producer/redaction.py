@@ -10,6 +10,8 @@ from typing import Final
 IDENTITY_CODE: Final = re.compile(
     r"(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])[0-9]{2}[-+YXWVUABCDEF][0-9]{3}[0-9A-FHJ-NPR-Y]"
 )
+# Of identity codes and of building ids (decree 852/2014, section 23): the one at the digits modulo 31.
+CHECK: Final = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 MASK: Final = "<henkilötunnus>"
 
 # Digits of a UUID (an X-Road-Id) may fall so too.

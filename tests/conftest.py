@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from tests import privacy
@@ -27,6 +28,8 @@ _registry_used = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile("any machine", deadline=None)  # on a busy one, slow is not wrong
+    hypothesis.settings.load_profile("any machine")
     # A run that is told to end closes its brokers as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Where no bytecode is to be written, hundreds of processes would compile every module again: they share a folder.

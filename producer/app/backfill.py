@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -12,19 +11,18 @@ import orjson
 
 from producer import pipeline
 from producer.app.cursor import own
+from producer.app.discretion import Discretion
 from producer.app.parts import Parts, resumable
 from producer.app.run import require_restricted_load
 from producer.errors import Busy, SettingsError
 from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.groups import RESTRICTED, restricted_topic
-from producer.events.identities import Identities
 from producer.events.identity import usable_code
-from producer.events.instant import today
+from producer.events.instant import now_ms, today
 from producer.events.page import PERSON
-from producer.events.protection import Retold
 from producer.kafka import topics
-from producer.kafka.connection import administration, settled
+from producer.kafka.connection import administration
 from producer.kafka.names import BACKFILL, java_hash
 from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
@@ -101,45 +99,35 @@ class _Backfill:
     """Between upstream and the shard of a bucket of its own: the line's feed, and its encoder."""
 
     def __init__(self, made: Parts, wanted: Wanted, client: Upstream) -> None:
-        settings, catalogue = made.settings, made.catalogue
+        settings = made.settings
         self._made, self._wanted = made, wanted
         self._asking = Retrying(client, settings.upstream, patience=settings.upstream.patience)
         self._snapshots = made.snapshots(client, once=True)
-        self._roster = made.roster()
-        self._orders = made.orders(self._roster)
-        prefix = settings.data_prefix
-        self._erased = made.erased()
-        known = Identities(
-            catalogue, made.framing, prefix=prefix, feed=settings.feed.name, committed=self._roster.identities.rows
-        )
-        self._protection = Retold(known, self._orders) if self._orders else None
+        self._discretion = Discretion(made, known=settings.privacy.restricted_topics)
+        self._roster = self._discretion.roster
         # Without identities: what is told again says nothing new of them.
-        self._converter = Converter.configured(settings, catalogue, made.framing, protection=self._protection)
-        self._letters = set(made.with_restricted([dead_letter_topic(prefix)]))
+        self._converter = Converter.configured(
+            settings, made.catalogue, made.framing, protection=self._discretion.restriction
+        )
+        self._letters = set(made.with_restricted([dead_letter_topic(settings.data_prefix)]))
         self._listed, self._until = b"", 0  # of the part that is under way
 
     async def run(self, *, again: bool) -> Progress:
-        made, wanted, done = self._made, self._wanted, list[Progress]()
-        kafka = made.settings.kafka
+        made, wanted = self._made, self._wanted
         written = (
             _with_restricted(made, wanted.topic) if wanted.topic else made.catalogue.topics(made.settings.data_prefix)
         )
-        publisher = made.publisher(BACKFILL, self._converter, lambda: True, written)
+        publisher = made.publisher(BACKFILL, written, self._converter.oversized)
 
-        async def work() -> None:
-            async with settled(kafka, "reading who is followed, and who is erased"):
-                await self._erased.current()
-                await self._roster.current()
+        async def work() -> Progress:
             async with publisher.open() as shard:
-                if self._orders and self._protection:
-                    await self._orders.begin(self._protection)
+                await self._discretion.current()
                 await shard.recall()
                 with line_of(BACKFILL, alone=False):
-                    done.append(await self._work(shard, LoggedShard(shard, BACKFILL), again=again))
+                    return await self._work(shard, LoggedShard(shard, BACKFILL), again=again)
 
-        tables = [self._roster.keep(), self._erased.keep(), *([self._orders.keep()] if self._orders else [])]
-        await together(work(), *tables)
-        return done[0]
+        done: Progress = await together(work(), *self._discretion.keep())
+        return done
 
     async def _work(self, shard: Shard, logged: LoggedShard, *, again: bool) -> Progress:
         progress = await self._begin(shard, again=again)
@@ -151,7 +139,7 @@ class _Backfill:
                 progress = replace(progress, part=progress.part + 1)
         if not progress.done:
             cursor, progress = shard.cursor or 0, replace(progress, done=True)
-            nothing = EncodedPage(BACKFILL, cursor, cursor, True, _now(), 0, (), progress=asdict(progress))
+            nothing = EncodedPage(BACKFILL, cursor, cursor, True, now_ms(), 0, (), progress=asdict(progress))
             await shard.commit([nothing])
         return progress
 
@@ -247,7 +235,7 @@ class _Backfill:
         return bool(codes)
 
     def _is_erased(self, code: Any) -> bool:
-        return usable_code(code) and self._roster.key(code) in self._erased.rows
+        return usable_code(code) and self._discretion.erased(self._roster.key(code))
 
     async def changes_since(self, cursor: int) -> Page:
         page = await self._asking.changes_since(cursor, bucket=BACKFILL, listed=self._listed)
@@ -270,7 +258,3 @@ async def _enough() -> bool:
 
 def _code(record: Any) -> Any:
     return record.get(PERSON) if isinstance(record, dict) else None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 from producer.app.parts import Parts, wait_until_free
 from producer.errors import Busy, SettingsError, StepDown
-from producer.events.convert import Converter
 from producer.kafka.connection import settled
 from producer.kafka.cursor import Position, of_feed, positions
 from producer.kafka.names import BESIDE, SHARDS
@@ -53,12 +52,8 @@ async def set_cursor(made: Parts, bucket: str | None, cursor: int, *, yes: bool)
             hint=f"Nothing was moved. If that is meant: `vtj-producer cursor set {cursor} --bucket {bucket} --yes`.",
         )
     await wait_until_free(made)
-    converter = Converter.configured(made.settings, made.catalogue, made.framing)
     try:
-        async with (
-            settled(kafka, "moving the cursor"),
-            made.publisher(bucket, converter, lambda: True, ()).open() as shard,
-        ):
+        async with settled(kafka, "moving the cursor"), made.publisher(bucket, ()).open() as shard:
             await shard.recall()
             stood = shard.cursor if shard.cursor is not None else stood
             await shard.begin(cursor)

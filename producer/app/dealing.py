@@ -7,7 +7,6 @@ reads the markers.
 
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,19 +29,20 @@ from producer.app.letters import (
 )
 from producer.app.parts import Decoding, Parts, resumable
 from producer.app.run import require_restricted_load
-from producer.errors import Busy, KafkaRefused
+from producer.errors import Busy
 from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.fit import whole
 from producer.events.groups import RESTRICTED
+from producer.events.instant import now_ms
 from producer.kafka.names import LETTERS, STATE
-from producer.kafka.publisher import Publisher
 from producer.kafka.shard import Shard
 from producer.kafka.topics import handled_topic
 from producer.model import EncodedEvent, EncodedPage, Page
+from producer.observe.audit import audit
 from producer.operate.together import together
 
-log, audit = logging.getLogger("vtj.letters"), logging.getLogger("vtj.audit")
+log = logging.getLogger("vtj.letters")
 
 DEALT = RETRIED, DISCARDED, BEFORE = "retried", "discarded", "dealt with before"
 PARTS: Final = ("group-not-object", "oversized")  # reasons of letters that hold no change record
@@ -79,13 +79,10 @@ async def retry(made: Parts, places: Collection[Place] = ()) -> Dealt:
     Raises what discard does, and SettingsError where restricted topics lack a load.
     """
     await require_restricted_load(made)
-    discretion, done = await Discretion.over(made, ()), list[Dealt]()
-
-    async def work() -> None:
-        done.append(await _Dealing(made, places, RETRIED, _Retelling(made, discretion)).run())
-
-    await together(work(), *discretion.keep())
-    return done[0]
+    discretion = await Discretion.over(made, ())
+    dealing = _Dealing(made, places, RETRIED, _Retelling(made, discretion))
+    done: Dealt = await together(dealing.run(), *discretion.keep())
+    return done
 
 
 class _Dealing:
@@ -95,9 +92,11 @@ class _Dealing:
         self._counts, self._events = Counter[str](), 0
 
     async def run(self) -> Dealt:
-        size = self._made.settings.kafka.transaction_events
+        made, size = self._made, self._made.settings.kafka.transaction_events
+        # Of all topics that such a command may have written to before.
+        publisher = made.publisher(LETTERS, [*made.catalogue.topics(made.settings.data_prefix), self._handled])
         with resumable(Busy("Another such command has taken over.", hint="Run this one when it has ended.")):
-            async with self._publisher().open() as shard, letters(self._made) as there:
+            async with publisher.open() as shard, letters(made) as there:
                 if self._places:  # none of it where one is wrong
                     async for _ in there.all(self._places):
                         pass
@@ -116,7 +115,7 @@ class _Dealing:
     async def _deal(self, shard: Shard, there: Letters, some: Sequence[Letter]) -> None:
         """With all of these, in one transaction."""
         events, told, dead = list[EncodedEvent](), Counter[str](), Counter[str]()
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
 
         def mark(place: Place, value: bytes) -> None:
             events.append(EncodedEvent(self._handled, str(place).encode(), value, [], now, 0))
@@ -136,30 +135,8 @@ class _Dealing:
             await shard.commit([EncodedPage(LETTERS, cursor, cursor, True, now, told["letters"], events, dead=dead)])
             self._counts[self._how] += told["letters"]
             self._events += told["events"]
-            why = f" ({self._reason})" if self._reason else ""
-            audit.warning("%s %d dead letter(s)%s by %s", self._how, told["letters"], why, self._made.instance)
-
-    def _publisher(self) -> Publisher:
-        """Of all topics that such a command may have written to before."""
-        made, settings = self._made, self._made.settings
-        prefix = settings.data_prefix
-        written = made.with_restricted([*made.catalogue.topics(prefix), self._handled])
-        dead = made.with_restricted([dead_letter_topic(prefix)])
-        return Publisher(
-            settings.kafka,
-            made.names(LETTERS),
-            data_topics={**dict.fromkeys(written, settings.topics.partitions), **dict.fromkeys(dead, 1)},
-            oversized=_refuse,
-            instance=made.instance,
-            still_ours=lambda: True,
-        )
-
-
-def _refuse(_: EncodedPage, event: EncodedEvent, limit: int) -> EncodedEvent:
-    raise KafkaRefused(
-        f"An event of {len(event.value)} bytes does not fit into {event.topic}, which takes {limit}.",
-        hint="Raise max.message.bytes of the topic, and run it again; or name the places of others.",
-    )
+            why = " (%(reason)s)" if self._reason else ""
+            audit(f"{self._how} %(letters)d dead letter(s){why}", {"letters": told["letters"], "reason": self._reason})
 
 
 class _Retelling:
@@ -171,8 +148,9 @@ class _Retelling:
         self._restricting = settings.privacy.restricted_topics
         self._dead = made.with_restricted([dead_letter_topic(settings.data_prefix)])
         # Without identities: an old correction would stand there behind a newer one.
-        protection = discretion.protection if self._restricting else None
-        self._converter = Converter.configured(settings, made.catalogue, made.framing, protection=protection)
+        self._converter = Converter.configured(
+            settings, made.catalogue, made.framing, protection=discretion.restriction
+        )
 
     async def __call__(self, some: Sequence[Letter]) -> Sequence[EncodedPage | str]:
         await self._discretion.current()

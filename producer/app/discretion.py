@@ -7,7 +7,6 @@ from producer.app.parts import Parts
 from producer.app.run import initial_load
 from producer.errors import SettingsError
 from producer.events.groups import change_topic
-from producer.events.identities import Identities
 from producer.events.protection import ORDER, Retold
 from producer.kafka.connection import settled
 
@@ -17,19 +16,16 @@ PAGE: Final = "../../"  # how the paths in unmapped begin of what is nobody's
 class Discretion:
     """Follows who is erased and who is protected. keep() must run beside whatever uses it; persons are told of by key.
 
-    known: whether it is known who is under turvakielto; else everybody counts as protected.
+    known: whether it is known who is under turvakielto; else everybody counts as protected. restriction: the same for a
+    converter; None where nothing is restricted.
     """
 
     def __init__(self, made: Parts, *, known: bool) -> None:
-        settings, catalogue, prefix = made.settings, made.catalogue, made.settings.data_prefix
-        self._kafka, self._known = settings.kafka, known
-        self._erased = made.erased()
-        self._roster = made.roster()
-        self._orders = made.orders(self._roster, always=True) if known else None
-        identities = Identities(
-            catalogue, made.framing, prefix=prefix, feed=settings.feed.name, committed=self._roster.identities.rows
-        )
-        self.protection = Retold(identities, self._orders)
+        self._kafka, self._known = made.settings.kafka, known
+        self._erased, self.roster = made.erased(), made.roster()
+        self._orders = made.orders(self.roster, always=True) if known else None
+        self.protection = Retold(made.identities(self.roster.identities.rows), self._orders)
+        self.restriction = self.protection if made.settings.privacy.restricted_topics else None
         self._harmless = _harmless(made)
 
     @classmethod
@@ -51,19 +47,19 @@ class Discretion:
 
     def keep(self) -> list[Coroutine[Any, Any, None]]:
         orders = [self._orders.keep()] if self._orders else []
-        return [self._roster.keep(), self._erased.keep(), *orders]
+        return [self.roster.keep(), self._erased.keep(), *orders]
 
     async def current(self) -> None:
         """Until all that is committed now is known. Raises KafkaGone, CursorUnreadable."""
         async with settled(self._kafka, "reading who is erased and who is under turvakielto"):
             await self._erased.current()
-            await self._roster.current()
+            await self.roster.current()
             if self._orders:
                 await self._orders.begin(self.protection)
 
     def persons(self, codes: Collection[str]) -> set[str]:
         """Their keys, of every code that is known."""
-        known, keys = self._roster.identities.rows, [self._roster.key(code) for code in codes]
+        known, keys = self.roster.identities.rows, [self.roster.key(code) for code in codes]
         return {one for key in keys for one in (key, *(known[key].codes if key in known else ()))}
 
     def erased(self, key: str) -> bool:

@@ -1,6 +1,5 @@
 """`vtj-producer erase`: takes back what can be taken back of a person, and says what stays and until when."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,9 @@ from aiokafka import TopicPartition
 from producer import __version__
 from producer.app.parts import Parts
 from producer.app.persons import look, remove
-from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.identities import identity_topic
+from producer.events.instant import now_ms
 from producer.kafka import topics
 from producer.kafka.connection import administration, reached, settled
 from producer.kafka.names import STATE, java_hash
@@ -66,12 +65,11 @@ async def erase(made: Parts, code: str, reason: str | None) -> Erased:
     keys = [(made.hidden.of(one) if made.hidden else one).encode() for one in codes]
     states = made.with_restricted(made.catalogue.state_topics(prefix)) if settings.state.enabled else []
     emptied = [*states, identity_topic(prefix)]
-    at = time.time_ns() // 1_000_000
+    at = now_ms()
     value = orjson.dumps(asdict(Tombstone(at, reason, made.instance)))
     events = [EncodedEvent(erased_topic(prefix), key, value, [], at, 0) for key in keys]
     events += [EncodedEvent(topic, key, b"", [], at, 0) for topic in emptied for key in keys]
-    converter = Converter.configured(settings, made.catalogue, made.framing)
-    publisher = made.publisher(STATE, converter, lambda: True, [*emptied, erased_topic(prefix)])
+    publisher = made.publisher(STATE, [*emptied, erased_topic(prefix)])
     async with settled(settings.kafka, "erasing"), publisher.open() as shard:
         cursor = shard.cursor or 0
         await shard.commit([EncodedPage(STATE, cursor, cursor, True, at, 0, events, progress=shard.progress)])

@@ -1,7 +1,6 @@
 """What no event could be made of, and what no schema described: where it stands, and what has been done about it."""
 
 import json
-import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,8 +22,7 @@ from producer.kafka.reader import ends, latest, partitions, reader
 from producer.kafka.scan import scan
 from producer.kafka.topics import handled_topic
 from producer.model import OUTSIDE, Header
-
-audit = logging.getLogger("vtj.audit")
+from producer.observe.audit import audit
 
 # Reasons beside those of dead letters: why something has no event, and why it still gets none.
 NO_SCHEMA, UNREADABLE, UNEXPECTED = "no-schema", "unreadable", "unexpected"
@@ -212,5 +210,5 @@ async def look(made: Parts, place: Place, *, reveal: bool) -> Letter:
     async with letters(made) as there:
         [letter] = [one async for one in there.all([place])]
     if reveal:
-        audit.warning("the content of %s was shown by %s", place, made.instance)
+        audit("the content of %(place)s was shown", {"place": place})
     return letter

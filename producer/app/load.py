@@ -9,7 +9,7 @@ from producer.app.parts import Parts, wait_until_free
 from producer.app.persons import look
 from producer.errors import SettingsError
 from producer.events.convert import Converter
-from producer.events.identities import Identities, identity_topic
+from producer.events.identities import identity_topic
 from producer.kafka.names import STATE
 from producer.kafka.reader import ends
 from producer.observe.audit import audit
@@ -78,7 +78,6 @@ async def _introducing(made: Parts, wanted: Wanted) -> Introducing:
             f"{strangers} of {wanted.size} persons are not followed.",
             hint="Add them first: `vtj-producer persons add FILE`. Then load, with or without the file.",
         )
-    identities = Identities(made.catalogue, made.framing, prefix=settings.data_prefix, feed=settings.feed.name)
-    converter = Converter.configured(settings, made.catalogue, made.framing, identities=identities)
+    converter = Converter.configured(settings, made.catalogue, made.framing, identities=made.identities())
     buckets = {code: now.entries[code].bucket for code in wanted.codes}
     return Introducing(converter, buckets, made.hidden.of if made.hidden else str)

@@ -5,19 +5,20 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from producer.config import Settings
-from producer.errors import Busy, CursorUnreadable, Doubt, KafkaGone, StepDown, Stop
+from producer.errors import Busy, CursorUnreadable, Doubt, KafkaGone, KafkaRefused, StepDown, Stop
 from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.decode import Decoder
 from producer.events.framing import Framing, SingleObject, schema_id
 from producer.events.groups import Catalogue, change_topic, state_topic
-from producer.events.identities import Known
+from producer.events.identities import Identities, Known
 from producer.events.protection import ORDER, Protection, restricted_topics
 from producer.events.pseudonyms import Pseudonyms, pseudonyms
 from producer.events.state import Blanks
@@ -25,14 +26,23 @@ from producer.kafka import ownership, topics
 from producer.kafka.connection import GRACE, administration
 from producer.kafka.names import STATE, Names
 from producer.kafka.publisher import Publisher
+from producer.kafka.shard import Oversized
 from producer.kafka.table import Table
+from producer.model import EncodedEvent, EncodedPage
 from producer.observe import pulse
 from producer.operate import service
 from producer.persons.orders import Orders
 from producer.persons.roster import Roster
 from producer.state.line import READ
 from producer.upstream.client import Upstream
-from producer.upstream.snapshots import Snapshots
+from producer.upstream.retrying import Snapshots
+
+
+def _refuse(_: EncodedPage, event: EncodedEvent, limit: int) -> EncodedEvent:
+    raise KafkaRefused(
+        f"An event of {len(event.value)} bytes does not fit into {event.topic}, which takes {limit}.",
+        hint="Raise max.message.bytes of the topic, and run it again: it goes on behind its last commit.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +70,7 @@ class Parts:
             bucket, codes = told["bucket"] if told["feed"] == settings.feed.name else "", told["codes"]
             return Known(tuple(codes), bucket) if len(codes) > 1 else alone.setdefault(bucket, Known((), bucket))
 
-        return Roster(
-            settings.kafka,
-            self.instance,
-            prefix=settings.topics.prefix,
-            data_prefix=settings.data_prefix,
-            partitions=settings.topics.partitions,
-            listing=settings.upstream.listing,
-            hidden=self.hidden,
-            known=known,
-        )
+        return Roster(settings, self.instance, hidden=self.hidden, known=known)
 
     def erased(self) -> Table[bool]:
         """Keys of the persons who were erased."""
@@ -79,19 +80,10 @@ class Parts:
 
     def orders(self, roster: Roster, *, always: bool = False) -> Orders | None:
         """None where nothing is restricted, but for always."""
-        settings = self.settings
-        if not (settings.privacy.restricted_topics or always):
+        if not (self.settings.privacy.restricted_topics or always):
             return None
-        return Orders(
-            settings.kafka,
-            self.instance,
-            roster,
-            state=self.names(STATE),
-            order=self.catalogue.groups[ORDER],
-            prefix=settings.data_prefix,
-            partitions=settings.topics.partitions,
-            decode=Decoding(self),
-        )
+        state, order = self.names(STATE), self.catalogue.groups[ORDER]
+        return Orders(self.settings, self.instance, roster, state=state, order=order, decode=Decoding(self))
 
     def blanks(self) -> Blanks:
         topics = self.with_restricted(self.catalogue.state_topics(self.settings.data_prefix))
@@ -102,10 +94,18 @@ class Parts:
         names = [*names]
         return names + restricted_topics(self.settings, self.catalogue, names)
 
+    def identities(self, committed: Mapping[str, Known] = MappingProxyType({})) -> Identities:
+        prefix, feed = self.settings.data_prefix, self.settings.feed.name
+        return Identities(self.catalogue, self.framing, prefix=prefix, feed=feed, committed=committed)
+
     def publisher(
-        self, bucket: str, converter: Converter, still_ours: Callable[[], bool], topics: Iterable[str]
+        self,
+        bucket: str,
+        topics: Iterable[str],
+        oversized: Oversized = _refuse,
+        still_ours: Callable[[], bool] = lambda: True,
     ) -> Publisher:
-        """topics: those keyed by person that it writes to, beside the dead letters."""
+        """topics: those keyed by person that it writes to, beside the dead letters. oversized: as of Publisher."""
         settings = self.settings
         written = dict.fromkeys(self.with_restricted(topics), settings.topics.partitions)
         letters = self.with_restricted([dead_letter_topic(settings.data_prefix)])
@@ -113,7 +113,7 @@ class Parts:
             settings.kafka,
             self.names(bucket),
             data_topics={**written, **dict.fromkeys(letters, 1)},
-            oversized=converter.oversized,
+            oversized=oversized,
             instance=self.instance,
             still_ours=still_ours,
         )
@@ -141,7 +141,7 @@ class Parts:
         ]
         written = [*catalogue.state_topics(prefix), change_topic(prefix, catalogue.unmapped), *beside]
         written += catalogue.topics(prefix) if into_changes else []
-        return self.publisher(STATE, converters[0], still_ours, written), converters
+        return self.publisher(STATE, written, converters[0].oversized, still_ours), converters
 
     def snapshots(self, client: Upstream, *, once: bool) -> Snapshots:
         kinds = None if self.settings.permit.groups is None else list(self.catalogue.groups)
@@ -224,7 +224,7 @@ async def wait_until_free(parts: Parts) -> None:
     until = time.monotonic() + patience
     while True:
         try:
-            if not await ownership.members(kafka, parts.instance, group):
+            if not await ownership.owners(kafka, parts.instance, group):
                 return
             reason: Stop = service.busy(patience)
         except Doubt as doubt:  # on a new cluster the coordinator's own topic has yet to be made

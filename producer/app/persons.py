@@ -1,7 +1,6 @@
 """Who is followed: what the commands change of the watchlist, and look at."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -13,8 +12,8 @@ from aiokafka import TopicPartition
 from producer.app.cursor import own
 from producer.app.parts import Decoding, Parts
 from producer.errors import Busy, KafkaGone, ProducerError, SettingsError, StepDown
-from producer.events.convert import Converter
 from producer.events.identities import identity_topic
+from producer.events.instant import now_ms
 from producer.kafka import watchlist
 from producer.kafka.connection import settled
 from producer.kafka.names import STATE
@@ -31,7 +30,7 @@ TRIES: Final = 5
 
 async def add(made: Parts, codes: Sequence[str], reason: str | None) -> tuple[Now, Changes]:
     size = made.settings.upstream.bucket_size
-    return await _change(made, codes, lambda now: added(now, codes, size=size, at=_now(), reason=reason))
+    return await _change(made, codes, lambda now: added(now, codes, size=size, at=now_ms(), reason=reason))
 
 
 async def remove(made: Parts, codes: Sequence[str]) -> tuple[Now, Changes]:
@@ -42,7 +41,7 @@ async def sync(made: Parts, codes: Sequence[str], reason: str | None, *, shrink:
     size = made.settings.upstream.bucket_size
 
     def change(now: Now) -> Changes:
-        return synced(now, codes, size=size, at=_now(), reason=reason, shrink=shrink)
+        return synced(now, codes, size=size, at=now_ms(), reason=reason, shrink=shrink)
 
     return await _change(made, codes, change)
 
@@ -77,19 +76,18 @@ async def rebalance(made: Parts) -> tuple[int, int]:
 
 async def _move(made: Parts, now: Now, bucket: str, into: str, codes: Sequence[str]) -> bool:
     """Whether it was done: a bucket without a cursor has not begun, and cursors may have moved since they were read."""
-    topic, at = watchlist_topic(made.settings.topics.prefix), _now()
+    topic, at = watchlist_topic(made.settings.topics.prefix), now_ms()
     events = [
         EncodedEvent(topic, code.encode(), replace(now.entries[code], bucket=into).encode(), [], at, 0)
         for code in codes
     ]
-    converter = Converter.configured(made.settings, made.catalogue, made.framing)
     names = made.names(bucket)
     async with settled(made.settings.kafka, "moving persons between buckets"), AsyncExitStack() as stack:
-        first = await stack.enter_async_context(made.publisher(bucket, converter, lambda: True, [topic]).open())
+        first = await stack.enter_async_context(made.publisher(bucket, [topic]).open())
         other = (
             first.beside(into)
             if names.beside(into, names.feed)
-            else await stack.enter_async_context(made.publisher(into, converter, lambda: True, [topic]).open())
+            else await stack.enter_async_context(made.publisher(into, [topic]).open())
         )
         if first.cursor is None or other.cursor not in (None, first.cursor):
             return False
@@ -137,11 +135,9 @@ async def _change(made: Parts, codes: Iterable[str], change: Callable[[Now], Cha
             return now, changes
     except StepDown:
         raise Busy("Somebody else is changing the watchlist.", hint="Nothing was changed here. Run it again.") from None
-    except SettingsError:
+    except (SettingsError, KafkaGone):
         raise
     except ProducerError as error:
-        if isinstance(error, KafkaGone):
-            raise
         raise KafkaGone(
             f"The watchlist was not changed for certain: {error}", hint="Run it again: what is done is done once."
         ) from None
@@ -169,7 +165,3 @@ async def _persons(made: Parts, codes: Iterable[str]) -> dict[str, Codes]:
         if len(one) > 1:
             found |= dict.fromkeys(one, one)
     return found
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

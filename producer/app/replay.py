@@ -6,7 +6,6 @@ keep their order, whichever topics they come from, and nothing comes that is not
 
 import hashlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,10 +17,10 @@ from producer.app.discretion import Discretion
 from producer.app.history import Ledger, Since, policies
 from producer.app.parts import Decoding, Parts, resumable
 from producer.app.rewind import refuse_others
-from producer.errors import Busy, KafkaRefused, SettingsError
+from producer.errors import Busy, SettingsError
+from producer.events.instant import now_ms
 from producer.kafka.connection import administration
 from producer.kafka.names import NO_NEWS, REPLAY, java_hash
-from producer.kafka.publisher import Publisher
 from producer.kafka.reader import reader
 from producer.kafka.scan import BYTES, scan
 from producer.kafka.shard import Shard
@@ -122,25 +121,17 @@ class _Copying:
         self._keys, self._theirs = set[str](), set[int]()  # of the persons of the file, and their partitions
 
     async def run(self, *, again: bool) -> Progress:
-        done = list[Progress]()
-        publisher = Publisher(
-            self._kafka,
-            self._made.names(REPLAY),
-            data_topics={self._wanted.topic: self._partitions},
-            oversized=self._refuse,
-            instance=self._made.instance,
-            still_ours=lambda: True,
-        )
+        publisher = self._made.publisher(REPLAY, [self._wanted.topic])
 
-        async def work() -> None:
+        async def work() -> Progress:
             await self._discretion.current()
             self._keys = self._discretion.persons(self._wanted.codes)
             self._theirs = {java_hash(key.encode()) % self._partitions for key in self._keys}
             async with publisher.open() as shard, reader(self._kafka, self._made.instance) as consumer:
-                done.append(await self._work(shard, consumer, again=again))
+                return await self._work(shard, consumer, again=again)
 
-        await together(work(), *self._discretion.keep())
-        return done[0]
+        done: Progress = await together(work(), *self._discretion.keep())
+        return done
 
     async def _work(self, shard: Shard, consumer: AIOKafkaConsumer, *, again: bool) -> Progress:
         ledger = Ledger(self._made, consumer)
@@ -246,18 +237,12 @@ class _Copying:
         if event is None:
             counts["protected"] += 1
             return None
-        value, now = self._decoding.encode(event | {"kind": "REPLAY"}, record.value), time.time_ns() // 1_000_000
+        value, now = self._decoding.encode(event | {"kind": "REPLAY"}, record.value), now_ms()
         copied = EncodedEvent(self._wanted.topic, record.key, value, [*record.headers], now, event["position"])
         return event["cursor"], copied
 
     async def _store(self, shard: Shard, events: Sequence[EncodedEvent], progress: Progress) -> Progress:
-        cursor, now = shard.cursor or 0, time.time_ns() // 1_000_000
+        cursor, now = shard.cursor or 0, now_ms()
         page = EncodedPage(REPLAY, cursor, cursor, progress.done, now, 0, events, progress=asdict(progress))
         await shard.commit([page])
         return progress
-
-    def _refuse(self, _: EncodedPage, event: EncodedEvent, limit: int) -> EncodedEvent:
-        raise KafkaRefused(
-            f"An event of {len(event.value)} bytes does not fit into {event.topic}, which takes {limit}.",
-            hint="Raise max.message.bytes of the topic, and run it again: it goes on behind its last commit.",
-        )

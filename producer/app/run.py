@@ -12,7 +12,7 @@ from producer.app.persons import sync_file
 from producer.config import Settings
 from producer.errors import SettingsError
 from producer.events.convert import Converter, Joining
-from producer.events.identities import Identities, identity_topic
+from producer.events.identities import identity_topic
 from producer.events.instant import today
 from producer.events.protection import Protection
 from producer.kafka import ownership
@@ -21,6 +21,7 @@ from producer.kafka.cursor import positions
 from producer.kafka.names import SHARDS, STATE
 from producer.kafka.shard import Shard
 from producer.model import BUCKET
+from producer.observe.audit import audit
 from producer.observe.pulse import line_of, pulse
 from producer.operate import service
 from producer.operate.age import Age, Heard
@@ -37,7 +38,7 @@ from producer.upstream.client import Upstream
 from producer.upstream.persons import read_persons
 from producer.upstream.retrying import Retrying
 
-log, audit = logging.getLogger("vtj.service"), logging.getLogger("vtj.audit")
+log = logging.getLogger("vtj.service")
 
 
 async def serve(settings: Settings, *, once: bool, skip: int | None = None) -> None:
@@ -64,7 +65,7 @@ async def serve(settings: Settings, *, once: bool, skip: int | None = None) -> N
 
     serving = Service(join, once=once, patience=settings.kafka.session_timeout + GRACE)
     if skip is not None:
-        audit.warning("poison in the page after cursor %d is passed over by %s", skip, made.instance)
+        audit("poison in the page after cursor %(cursor)d is passed over", {"cursor": skip})
     own.instance = made.instance
     async with Upstream(settings.upstream, poison=skip) as client:
         own.quota = client.budget
@@ -130,15 +131,15 @@ class Changes:
         def still_ours() -> bool:
             return self._serving.holds(shard)
 
-        identities = self._identities(committed=True)
+        identities = made.identities(roster.identities.rows)
         # What is written of pseudonyms cannot be asked for: plain codes are learnt beside it, in memory alone.
-        plain = self._identities(committed=False) if made.hidden else identities
+        plain = made.identities() if made.hidden else identities
         protection = Protection(identities, self._orders) if self._orders else None
 
         def converter(joining: Joining = lambda *_: ()) -> Converter:
             return self._converter.following(identities, plain, joining, protection)
 
-        publisher = made.publisher(min(buckets), converter(), still_ours, self._topics)
+        publisher = made.publisher(min(buckets), self._topics, converter().oversized, still_ours)
         async with publisher.open() as opened:
             await roster.current()
             if self._orders and protection:
@@ -178,33 +179,20 @@ class Changes:
             except Exception as error:
                 raise self._poison.of(error, name, shard.cursor) from None
 
-    def _identities(self, *, committed: bool) -> Identities:
-        settings = self._made.settings
-        return Identities(
-            self._made.catalogue,
-            self._made.framing,
-            prefix=settings.data_prefix,
-            feed=settings.feed.name,
-            committed=self._roster.identities.rows if committed else {},
-        )
-
 
 def _state(made: Parts, roster: Roster, client: Upstream, serving: Service, changes: Changes) -> service.Work:
-    settings, catalogue, prefix = made.settings, made.catalogue, made.settings.data_prefix
+    settings, prefix, once = made.settings, made.settings.data_prefix, changes.once
     shard = made.names(STATE).shard
-    once = changes.once
     publisher, (of_state, *_) = made.states(lambda: serving.holds(shard))
-    followed = [*catalogue.topics(prefix), identity_topic(prefix)]
+    followed = [*made.catalogue.topics(prefix), identity_topic(prefix)]
     state = StateLine(
-        settings.kafka,
+        settings,
         made.instance,
-        catalogue,
+        made.catalogue,
         of_state,
         made.blanks(),
         made.snapshots(client, once=once),
         topics=dict.fromkeys(made.with_restricted(followed), settings.topics.partitions),
-        prefix=prefix,
-        feed=settings.feed.name,
         decode=Decoding(made),
         roster=roster,
     )

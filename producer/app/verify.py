@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from producer import pipeline
 from producer.app.history import historical, policies
 from producer.app.parts import Decoding, Parts
-from producer.app.retold import retold
+from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
+from producer.events.convert import Converter
 from producer.kafka.connection import reached, settled
 from producer.kafka.cursor import positions
 from producer.kafka.names import BESIDE, SHARDS
@@ -21,6 +24,8 @@ from producer.proof.chain import Chains, read
 from producer.proof.report import Report
 from producer.proof.spans import CLOSELY, PartitionJudge, Record, Slot, Span, Spans, Stray, classify
 from producer.proof.told import Told
+from producer.upstream.client import Upstream
+from producer.upstream.retrying import Retrying
 
 Progress = Callable[[int, int], None]  # offsets that are read, of how many
 
@@ -62,7 +67,7 @@ class Verification:
         if self._wanted.until is None:
             chains.end(await self._anchors())
         if upstream:
-            self._told = await retold(self._made, report, report.chains.values())
+            self._told = await self._retold()
         plan = self._plan(until, await self._ends(there))
         total, done = sum(end - first for first, end, _ in plan.values()), 0
         for slot, (first, end, strays) in sorted(plan.items()):
@@ -73,6 +78,32 @@ class Verification:
             self._told.end()
         report.seconds = time.monotonic() - began
         return report
+
+    async def _retold(self) -> Told:
+        """What upstream tells of the range now. It refuses cursors that are too old."""
+        made, settings = self._made, self._made.settings
+        chains = [one for one in self._report.chains.values() if one.feed == self._names.feed]
+        chains = [one for one in chains if one.bucket not in BESIDE]
+        listed = (await look(made)).entries if settings.upstream.listing else None
+        key = made.hidden.of if made.hidden else str
+        began = {one.bucket: one.since for one in chains}
+        steady = {key(code).encode() for code, one in (listed or {}).items() if one.since < began.get(one.bucket, 0)}
+        told = Told(self._report, None if listed is None else steady)
+        converter = Converter.configured(settings, made.catalogue, made.framing)
+        async with Upstream(settings.upstream) as client:
+            asking = Retrying(client, settings.upstream, patience=settings.upstream.patience)
+            for one in chains:
+                codes = [code for code, entry in (listed or {}).items() if entry.bucket == one.bucket]
+                if listed is not None and not codes:
+                    continue
+                asked = orjson.dumps(codes) if codes else b""
+                for first, last in one.ranges:
+                    cursor, up_to_date = first, False
+                    while cursor < last and not up_to_date:
+                        page = await asking.changes_since(cursor, bucket=one.bucket, listed=asked)
+                        cursor, up_to_date = page.cursor, page.up_to_date
+                        told.tell((await pipeline.encode(converter, page)).events, due=cursor <= last)
+        return told
 
     async def _topics(self) -> list[str]:
         """Those whose history the ledger can be compared with."""

@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from producer.catalogue.history import Change
-from producer.catalogue.reading import Field, Text
+from producer.catalogue.reading import Field
 from producer.catalogue.topics import Contents, Topic
+from producer.events.framing import full_name
 
 FORMAT: Final = 1
 
@@ -16,7 +17,7 @@ def data(contents: Contents) -> dict[str, Any]:
         "topics": [_topic(one) for one in contents.topics],
         "envelope": [_field(one) for one in contents.envelope],
         "types": {
-            name: {"doc": _text(one.doc), "fields": [_field(inner) for inner in one.fields]}
+            name: {"doc": one.doc._asdict(), "fields": [_field(inner) for inner in one.fields]}
             for name, one in contents.types.items()
         },
         "codesets": {
@@ -38,7 +39,7 @@ def _topic(one: Topic) -> dict[str, Any]:
     return {
         "topic": one.name,
         "group": one.tietoryhma or None,
-        "title": _text(one.title),
+        "title": one.title._asdict(),
         "theme": one.theme or None,
         "confidence": one.confidence or None,
         "source": one.source or None,
@@ -46,7 +47,7 @@ def _topic(one: Topic) -> dict[str, Any]:
         "partitions": one.plan.partitions,
         "configs": one.plan.configs,
         "schema": f"schemas/{one.suffix}.avsc",
-        "record": f"{one.schema['namespace']}.{one.schema['name']}",
+        "record": full_name(one.schema),
         "fingerprint": one.fingerprint,
         "singleObjectPrefix": one.prefix.hex(),
         "pii": list(one.pii),
@@ -65,7 +66,7 @@ def _field(one: Field) -> dict[str, Any]:
         "many": one.many,
         "nullable": one.nullable,
         "symbols": list(one.symbols),
-        "doc": _text(one.doc),
+        "doc": one.doc._asdict(),
         "pii": one.pii,
         "restricted": one.restricted,
         "codeset": one.codeset,
@@ -80,7 +81,3 @@ def _change(one: Change) -> dict[str, Any]:
         name: list(names) for name in ("added", "removed", "retyped", "described") if (names := getattr(one, name))
     }
     return {"version": one.version or None, "fingerprint": one.fingerprint, "first": one.first, **lists}
-
-
-def _text(text: Text) -> dict[str, str]:
-    return text._asdict()

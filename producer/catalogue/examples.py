@@ -35,9 +35,7 @@ class Examples:
     def withheld(self, suffix: str, names: list[str]) -> Line:
         """The same under turvakielto: upstream then sends the names of the withheld fields, and nothing else."""
         changed = self._record(suffix)
-        changed[GROUPS] = [
-            {TIETORYHMA: changed[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names},
-        ]
+        changed[GROUPS] = [{TIETORYHMA: changed[GROUPS][0][TIETORYHMA], CHANGE_TYPE: "MUUTETTU", WITHHELD: names}]
         return self._event(changed)
 
     def unmapped(self, suffix: str) -> Line:
@@ -59,13 +57,7 @@ class Examples:
 
     def _event(self, one: dict[str, Any]) -> Line:
         page = Page("CHANGE", "0", CURSOR - 1, CURSOR, True, FETCHED_AT, [one])
-        event = self._converter.convert(page).events[0]
-        line = {
-            "topic": event.topic,
-            "key": event.key and event.key.decode(),
-            "headers": {name: value.decode() for name, value in event.headers},
-            "value": self._decoder.decode(event.value),
-        }
+        line = self._decoder.line(self._converter.convert(page).events[0])
         # Dates, times and ids as text.
         shown: Line = orjson.loads(orjson.dumps(line, option=orjson.OPT_UTC_Z))
         return shown

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from producer.events.framing import SingleObject
+from producer.events.framing import SingleObject, full_name
 from producer.events.groups import Catalogue
 from producer.events.shapes import Schema
 
@@ -92,7 +92,7 @@ def _parts(schema: Schema) -> dict[str, Schema]:
         if isinstance(schema, dict) and schema["type"] == "record":
             group = schema["namespace"] == "fi.vtj.group"
             record(schema, "" if group else f"{schema['name']}.")
-            return f"{schema['namespace']}.{schema['name']}"
+            return full_name(schema)
         return schema
 
     record(schema, "envelope." if schema["name"] != "DeadLetter" else "")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from producer.events.framing import full_name
 from producer.events.shapes import Schema
 
 TYPES: Final = "fi.vtj.type."
@@ -58,8 +59,8 @@ def shared(record: Schema) -> Iterator[Shared]:
     for one in record["fields"]:
         kind = _inner(one["type"])[0]
         if isinstance(kind, dict) and kind["type"] == "record":
-            if _full_name(kind).startswith(TYPES):
-                yield Shared(_full_name(kind), both(kind["doc"]), fields(kind))
+            if full_name(kind).startswith(TYPES):
+                yield Shared(full_name(kind), both(kind["doc"]), fields(kind))
             yield from shared(kind)
 
 
@@ -77,7 +78,7 @@ def _field(one: dict[str, Any]) -> Field:
     symbols: tuple[str, ...] = ()
     if isinstance(kind, dict):
         symbols = tuple(kind.get("symbols", ()))
-        kind = _full_name(kind) if kind["type"] == "record" else kind.get("logicalType", kind["type"])
+        kind = full_name(kind) if kind["type"] == "record" else kind.get("logicalType", kind["type"])
     return Field(
         name=one["name"],
         type=kind,
@@ -100,7 +101,3 @@ def _inner(kind: Any) -> tuple[Any, bool]:
     if isinstance(kind, dict) and kind["type"] == "array":
         return kind["items"], True
     return kind, False
-
-
-def _full_name(record: Schema) -> str:
-    return f"{record['namespace']}.{record['name']}"

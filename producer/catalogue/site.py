@@ -58,8 +58,7 @@ def _environment() -> "Environment":
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError:
         raise SettingsError(
-            "The catalogue's pages need jinja2, which is not installed.",
-            hint="pip install 'vtj-producer[catalogue]'",
+            "The catalogue's pages need jinja2, which is not installed.", hint="pip install 'vtj-producer[catalogue]'"
         ) from None
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates", encoding="utf-8"),

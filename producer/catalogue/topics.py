@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from producer.catalogue.examples import Examples, Line
 from producer.catalogue.history import Change, history, releases
@@ -14,7 +14,7 @@ from producer.events.avsc import PII
 from producer.events.codesets import Codesets
 from producer.events.files import folder
 from producer.events.framing import SingleObject
-from producer.events.groups import Catalogue, Group, change_topic
+from producer.events.groups import Catalogue, Group
 from producer.events.shapes import Schema
 from producer.kafka.topics import Plan, plan
 
@@ -123,51 +123,34 @@ class _Reader:
 
     def group(self, group: Group) -> Topic:
         restricted = [one["name"] for one in group.own["fields"] if one.get("restricted")]
-        return self._topic(
-            group,
-            example=self._examples.change(group.suffix),
-            withheld=self._examples.withheld(group.suffix, restricted) if restricted else None,
-        )
+        withheld = self._examples.withheld(group.suffix, restricted) if restricted else None
+        return self._topic(group.suffix, group.schema, group.own, self._examples.change(group.suffix), withheld)
 
     def unmapped(self) -> Topic:
-        return self._topic(self._catalogue.unmapped, example=self._examples.unmapped(BASIS))
+        group = self._catalogue.unmapped
+        return self._topic(group.suffix, group.schema, group.own, self._examples.unmapped(BASIS))
 
     def dead_letter(self) -> Topic:
         schema = self._catalogue.dead_letter
-        return Topic(
-            suffix="dead-letter",
-            tietoryhma="",
-            title=both(schema["doc"]),
-            **_NO_GROUP,
-            key="any",
-            plan=self._plans[f"{self._prefix}.dead-letter"],
-            schema=schema,
-            own=fields(schema),
-            types={},
-            changes=(),
-            example=self._examples.dead_letter(BASIS),
-            withheld=None,
-            history=self._history["dead-letter"],
-        )
+        return self._topic("dead-letter", schema, schema, self._examples.dead_letter(BASIS))
 
-    def _topic(self, group: Group, *, example: Line, withheld: Line | None = None) -> Topic:
-        own = group.own
-        known: dict[str, Any] = {name: own[name] for name in _NO_GROUP} if group.tietoryhma else _NO_GROUP
+    def _topic(self, suffix: str, schema: Schema, own: Schema, example: Line, withheld: Line | None = None) -> Topic:
+        """own: the record of a data group; else it has no tietoryhma."""
+        tietoryhma = own.get("tietoryhma", "")
         return Topic(
-            suffix=group.suffix,
-            tietoryhma=group.tietoryhma,
+            suffix=suffix,
+            tietoryhma=tietoryhma,
             title=both(own["doc"]),
-            **known,
-            key="any" if not group.tietoryhma else "building" if group.tietoryhma.startswith(BUILDING) else "person",
-            plan=self._plans[change_topic(self._prefix, group)],
-            schema=group.schema,
+            theme=own.get("theme", ""),
+            confidence=own.get("confidence", ""),
+            source=own.get("source", ""),
+            key="any" if not tietoryhma else "building" if tietoryhma.startswith(BUILDING) else "person",
+            plan=self._plans[example["topic"]],
+            schema=schema,
             own=fields(own),
             types={one.name: one for one in shared(own)},
             changes=tuple(own.get("changes", ())),
             example=example,
             withheld=withheld,
-            history=self._history[group.suffix],
+            history=self._history[suffix],
         )
-
-
-_NO_GROUP: Final = {"theme": "", "confidence": "", "source": ""}

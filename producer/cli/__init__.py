@@ -1,50 +1,10 @@
-"""One module per command; each registers its own parser. They import what they run only when they run it."""
+"""One module per command, whose `register` makes its parser. They import what they run only when they run it."""
 
-from producer.cli import (
-    backfill,
-    catalogue,
-    check,
-    config,
-    convert,
-    cursor,
-    demo,
-    erase,
-    fetch,
-    fingerprint,
-    letters,
-    load,
-    persons,
-    replay,
-    run,
-    sandbox,
-    schemas,
-    status,
-    tail,
-    topics,
-    verify,
-)
+from importlib import import_module
 
-_MODULES = (
-    demo,
-    run,
-    load,
-    backfill,
-    persons,
-    erase,
-    check,
-    topics,
-    schemas,
-    status,
-    cursor,
-    fetch,
-    tail,
-    verify,
-    replay,
-    letters,
-    convert,
-    fingerprint,
-    catalogue,
-    config,
-    sandbox,
-)
-COMMANDS = [module.register for module in _MODULES]
+# In the order of --help.
+MODULES = (
+    "demo", "run", "load", "backfill", "persons", "erase", "check", "topics", "schemas", "status", "cursor", "fetch",
+    "tail", "verify", "replay", "letters", "convert", "fingerprint", "catalogue", "config", "sandbox",
+)  # fmt: skip
+COMMANDS = [import_module(f"producer.cli.{name}").register for name in MODULES]

@@ -1,17 +1,14 @@
 """`vtj-producer backfill`: asks upstream again for what Kafka does not hold any more."""
 
 import argparse
-import asyncio
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from producer.cli.common import begun, codes_of, for_feed, with_parts
 from producer.cli.cursor import as_cursor
-from producer.cli.feed import feed_option
 
 if TYPE_CHECKING:
-    from producer.app.backfill import Progress, Wanted
-    from producer.config import Settings
+    from producer.app.backfill import Wanted
 
 BUDGET = 60  # requests a minute: a tenth of the feed's own, by default
 
@@ -36,22 +33,21 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--budget", type=int, default=BUDGET, metavar="N", help=f"requests a minute, beside the feed's ({BUDGET})"
     )
     parser.add_argument("--again", action="store_true", help="begin anew, whatever was begun or done before")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.config import load
+    from producer.app.backfill import backfill
     from producer.errors import SettingsError
-    from producer.operate import logs
+    from producer.operate.stopping import until_stopped
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("upstream.url", "kafka.bootstrap_servers")
+    settings = begun(args, "upstream.url", "kafka.bootstrap_servers", quiet=False)
     if args.budget < 1:
         raise SettingsError("--budget is less than one request a minute.", hint="Give at least 1.")
     wanted = _wanted(args)
-    logs.set_up(loaded.settings.log.level, loaded.settings.log.format)
-    done = asyncio.run(_backfill(loaded.settings, wanted, budget=args.budget, again=args.again))
+    done = with_parts(
+        settings, lambda made: until_stopped(backfill(made, wanted, budget=args.budget, again=args.again))
+    )
     if done is None:  # by a signal
         return 130
     if wanted.codes:
@@ -64,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
 def _wanted(args: argparse.Namespace) -> "Wanted":
     from producer.app.backfill import Wanted
     from producer.errors import SettingsError
-    from producer.upstream.persons import read_persons
 
     if bool(args.since) == bool(args.persons) or (args.persons and args.until):
         raise SettingsError(
@@ -72,8 +67,7 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
             hint="Name --since (and --until) with a cursor or a day, or --persons with a file of identity codes.",
         )
     if args.persons:
-        file = Path("/dev/stdin" if args.persons == "-" else args.persons)
-        return Wanted(codes=read_persons(file), topic=args.to_topic)
+        return Wanted(codes=codes_of(args.persons), topic=args.to_topic)
     return Wanted(_place(args.since, "--since"), args.until and _place(args.until, "--until"), topic=args.to_topic)
 
 
@@ -92,12 +86,3 @@ def _place(text: str, option: str) -> int | date:
     if day > today():
         raise SettingsError(f"{option} lies in the future.", hint="Give a day that has begun.")
     return day
-
-
-async def _backfill(settings: "Settings", wanted: "Wanted", *, budget: int, again: bool) -> "Progress | None":
-    from producer.app.backfill import backfill
-    from producer.app.parts import parts
-    from producer.operate.stopping import until_stopped
-
-    made = await parts(settings)
-    return await until_stopped(backfill(made, wanted, budget=budget, again=again))

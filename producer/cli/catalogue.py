@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from producer.cli.feed import feed_option
+from producer.cli.common import for_feed
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,8 +18,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     build.add_argument(
         "--output", type=Path, default=Path("catalogue"), metavar="DIR", help="folder to write (default: %(default)s)"
     )
-    feed_option(build)
-    build.set_defaults(run=run)
+    for_feed(build, run)
 
 
 def run(args: argparse.Namespace) -> int:

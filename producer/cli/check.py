@@ -3,15 +3,15 @@
 import argparse
 import asyncio
 from collections.abc import Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import console, for_feed, table
 
 if TYPE_CHECKING:
     from producer.check.chain import Found
 
-MARKS = {"ok": "✓", "broken": "✗", "skipped": "skipped"}
+MARKS = {"ok": ("✓", "green"), "broken": ("✗", "bold red"), "skipped": ("skipped", "dim")}
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,8 +22,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "what to write to whom. Leaves nothing at Kafka and disturbs no instance. Exits as the first broken link says.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON line per link")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,26 +51,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(found: "Sequence[Found]") -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    screen = console(160)
-    table = Table()
-    for name in ("", "link", "what", "whose"):
-        table.add_column(name, overflow="fold")
+    screen, shown = console(160), table(("", "link", "what", "whose"))
     for one in found:
-        style = {"ok": "green", "broken": "bold red", "skipped": "dim"}[one.state]
-        table.add_row(Text(MARKS[one.state], style), one.link, Text(one.told), one.owner)
-    screen.print(table)
+        shown.add_row(Text(*MARKS[one.state]), one.link, Text(one.told), one.owner)
+    screen.print(shown)
     broken = [one for one in found if one.state == "broken"]
     for place, one in enumerate(broken):
         first = "First broken link" if not place else "Also broken"
         screen.print(Text(f"\n{first}: {one.link}. {one.told}\n  → {one.cure}"))
         if one.letter and one.owner != "you":
-            screen.print(Text(f"  To the {one.owner}:\n{_indented(one.letter)}"))
+            screen.print(Text(f"  To the {one.owner}:\n{indent(one.letter, '    ')}"))
     if not broken:
         screen.print("The chain holds.")
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.feed import feed_option
+from producer.cli.common import for_feed
 
 if TYPE_CHECKING:
     from producer.config import Loaded
@@ -18,8 +18,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="Shows every setting: its value, where that comes from, and what it means. Secrets are masked.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, by the settings' dotted names")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

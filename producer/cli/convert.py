@@ -4,10 +4,9 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from producer.cli.feed import feed_option
-from producer.cli.labels import labels_option
+from producer.cli.common import for_feed, labels_option
 
 if TYPE_CHECKING:
     from producer.events.decode import Decoder
@@ -26,8 +25,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the answer; - (default): standard input")
     parser.add_argument("--strict", action="store_true", help="exit 1 when anything was unmapped or dead-lettered")
     labels_option(parser)
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,12 +62,7 @@ def lines(encoded: "EncodedPage", decoder: "Decoder", meanings: "Labels | None" 
     import orjson
 
     for event in encoded.events:
-        line: dict[str, Any] = {
-            "topic": event.topic,
-            "key": event.key and event.key.decode(),
-            "headers": {name: value.decode() for name, value in event.headers},
-            "value": decoder.decode(event.value),
-        }
+        line = decoder.line(event)
         if meanings:
             line["labels"] = meanings.of(line["value"])
         yield orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)

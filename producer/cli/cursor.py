@@ -6,8 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.config import Settings
@@ -18,8 +17,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="the position of each bucket, since when, by whom")
     show.add_argument("--json", action="store_true", help="one JSON line per bucket")
-    feed_option(show)
-    show.set_defaults(run=run)
+    for_feed(show, run)
     move = actions.add_parser(
         "set",
         help="move the position of a bucket",
@@ -29,8 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     move.add_argument("cursor", metavar="CURSOR", help="a kirjausavain: what comes after it is told next")
     move.add_argument("--bucket", help="which one, where the feed has several (`cursor show`)")
     move.add_argument("--yes", action="store_true", help="do it; without, only what it would mean is said")
-    feed_option(move)
-    move.set_defaults(run=run_set)
+    for_feed(move, run_set)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,23 +37,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    from producer.config import load
-    from producer.operate import logs
+    from producer.app.cursor import set_cursor
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers")
-    cursor = as_cursor(args.cursor)
-    logs.set_up("warning", loaded.settings.log.format)
-    bucket, stood = asyncio.run(_set(loaded.settings, args.bucket, cursor, yes=args.yes))
+    settings, cursor = begun(args, "kafka.bootstrap_servers"), as_cursor(args.cursor)
+    bucket, stood = with_parts(settings, lambda made: set_cursor(made, args.bucket, cursor, yes=args.yes))
     print(f"bucket {bucket}: {f'from {stood} to {cursor}' if stood != cursor else f'stands at {cursor}'}")
     return 0
-
-
-async def _set(settings: "Settings", bucket: str | None, cursor: int, *, yes: bool) -> tuple[str, int]:
-    from producer.app.cursor import set_cursor
-    from producer.app.parts import parts
-
-    return await set_cursor(await parts(settings), bucket, cursor, yes=yes)
 
 
 def as_cursor(text: str) -> int:
@@ -72,8 +58,6 @@ def as_cursor(text: str) -> int:
 
 
 async def _show(settings: "Settings", *, as_json: bool) -> int:
-    from rich.table import Table
-
     from producer.kafka import topics
     from producer.kafka.connection import administration, settled
     from producer.kafka.cursor import positions
@@ -89,11 +73,9 @@ async def _show(settings: "Settings", *, as_json: bool) -> int:
         for position in found.values():
             print(position.encode().decode())
         return 0
-    table = Table()
-    for name in ("feed", "bucket", "cursor", "before", "up to date", "committed", "upstream answered", "by"):
-        table.add_column(name, overflow="fold")  # nothing is cut off
+    shown = table(("feed", "bucket", "cursor", "before", "up to date", "committed", "upstream answered", "by"))
     for position in sorted(found.values(), key=lambda position: (position.feed, position.bucket)):
-        table.add_row(
+        shown.add_row(
             position.feed,
             position.bucket,
             str(position.cursor),
@@ -103,6 +85,5 @@ async def _show(settings: "Settings", *, as_json: bool) -> int:
             "" if position.bucket in BESIDE else f"{spoken(max(0.0, time.time() - position.fetchedAt / 1000))} ago",
             position.instance,
         )
-    screen = console()
-    screen.print(table if found else f"No bucket has a position in {topic} yet.")
+    console().print(shown if found else f"No bucket has a position in {topic} yet.")
     return 0

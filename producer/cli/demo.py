@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from producer.cli.feed import feed_option
+from producer.cli.common import for_feed
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,8 +22,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="HOST:PORT",
         help="use this Kafka instead of the embedded broker; topics with a fresh prefix are created there, and stay",
     )
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

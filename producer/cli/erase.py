@@ -1,15 +1,13 @@
 """`vtj-producer erase`: takes back what can be taken back of a person."""
 
 import argparse
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, for_feed, with_parts
 
 if TYPE_CHECKING:
     from producer.app.erase import Erased
-    from producer.config import Settings
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,33 +20,21 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "back with the person's next change.",
     )
     parser.add_argument("--reason", help="kept in the entry, and nowhere else")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.config import load
+    from producer.app.erase import erase
     from producer.errors import SettingsError
-    from producer.operate import logs
     from producer.upstream.persons import checked
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers")
-    settings = loaded.settings
+    settings = begun(args, "kafka.bootstrap_servers")
     hint = "Give one identity code on standard input, in capitals."
     codes = checked(sys.stdin.buffer.read().decode("utf-8-sig", "replace"), "The input", hint)
     if len(codes) != 1:
         raise SettingsError("There is not exactly one identity code.", hint=hint)
-    logs.set_up("warning", settings.log.format)
-    print(_told(asyncio.run(_erase(settings, codes[0], args.reason))))
+    print(_told(with_parts(settings, lambda made: erase(made, codes[0], args.reason))))
     return 0
-
-
-async def _erase(settings: "Settings", code: str, reason: str | None) -> "Erased":
-    from producer.app.erase import erase
-    from producer.app.parts import parts
-
-    return await erase(await parts(settings), code, reason)
 
 
 def _told(erased: "Erased") -> str:

@@ -4,8 +4,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from producer.cli.common import begun, for_feed
 from producer.cli.cursor import as_cursor
-from producer.cli.feed import feed_option
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,20 +18,14 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--cursor", required=True, metavar="CURSOR", help="a kirjausavain, as `cursor show` tells")
     parser.add_argument("--bucket", help="whose persons to ask for, where a watchlist says who is followed")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="is made, and must not be there")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
     from producer.app.fetch import fetch
-    from producer.config import load
-    from producer.operate import logs
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("upstream.url")
-    cursor = as_cursor(args.cursor)
-    logs.set_up("warning", loaded.settings.log.format)
-    size, fault = asyncio.run(fetch(loaded.settings, cursor, args.bucket, args.output))
+    settings, cursor = begun(args, "upstream.url"), as_cursor(args.cursor)
+    size, fault = asyncio.run(fetch(settings, cursor, args.bucket, args.output))
     print(f"{size} bytes in {args.output}, with persons in them: delete it after use")
     print(fault or "It follows the rules of the interface: `vtj-producer convert` shows what it becomes.")
     return 0

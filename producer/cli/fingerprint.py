@@ -5,7 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from producer.cli.feed import feed_option
+from producer.cli.common import for_feed
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,8 +17,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "them.",
     )
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the codes; - (default): standard input")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,18 +1,16 @@
 """`dead-letters`: what could not be placed, looked at, told again or given up."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.dealing import Dealt
     from producer.app.letters import Letter, Place
-    from producer.config import Settings
+    from producer.app.parts import Parts
 
 ROWS: Final = 100  # of a table; all are counted
 
@@ -28,11 +26,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing = actions.add_parser("list", help="what there is, by reason, group, cursor and time")
     listing.add_argument("--all", action="store_true", help="what has been dealt with, too")
     listing.add_argument("--json", action="store_true", help="one JSON line each")
-    listing.set_defaults(run=run, action="list")
     show = actions.add_parser("show", help="one in detail, as JSON")
     show.add_argument("place", metavar="PLACE", help="as in the list, such as dead-letter:0:17")
     show.add_argument("--reveal", action="store_true", help="its content too: personal data; the audit log hears of it")
-    show.set_defaults(run=run, action="show")
     retry = actions.add_parser(
         "retry",
         help="tell again what can be told by now",
@@ -40,37 +36,33 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "are dealt with. What fails again stays. Killed at any point, run it again.",
     )
     retry.add_argument("places", metavar="PLACE", nargs="*", help="these alone; -: from standard input")
-    retry.set_defaults(run=run, action="retry")
     discard = actions.add_parser("discard", help="give up what will never be told")
     discard.add_argument("places", metavar="PLACE", nargs="+", help="these; -: from standard input")
     discard.add_argument("--reason", required=True, help="kept in the marker and in the audit log: no personal data")
     discard.add_argument("--yes", action="store_true", help="do it; without, they are only shown")
-    discard.set_defaults(run=run, action="discard")
-    for action in actions.choices.values():
-        feed_option(action)
+    for name, action in actions.choices.items():
+        for_feed(action, run, action=name)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.config import load
     from producer.errors import SettingsError
-    from producer.operate import logs
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers")
-    logs.set_up("warning", loaded.settings.log.format)
+    settings = begun(args, "kafka.bootstrap_servers")
     if args.action == "discard" and not args.reason.strip():
         raise SettingsError("--reason is empty.", hint="Say why they are given up; it stays in the marker.")
     work = {"list": _list, "show": _show, "retry": _retry, "discard": _discard}[args.action]
-    asyncio.run(work(loaded.settings, args))
+    changes = args.action in ("retry", "discard")
+    if changes:
+        args.places = _places(args.places)
+    with_parts(settings, lambda made: work(made, args), check=changes)
     return 0
 
 
-async def _list(settings: "Settings", args: argparse.Namespace) -> None:
+async def _list(made: "Parts", args: argparse.Namespace) -> None:
     from producer.app.letters import letters
-    from producer.app.parts import parts
 
     rows = Rows()
-    async with letters(await parts(settings, check=False)) as there:
+    async with letters(made) as there:
         async for letter in there.all():
             if args.all or letter.handled is None:
                 if args.json:
@@ -81,36 +73,31 @@ async def _list(settings: "Settings", args: argparse.Namespace) -> None:
         rows.show()
 
 
-async def _show(settings: "Settings", args: argparse.Namespace) -> None:
+async def _show(made: "Parts", args: argparse.Namespace) -> None:
     from producer.app.letters import Place, look
-    from producer.app.parts import parts
 
-    letter = await look(await parts(settings, check=False), Place.read(args.place), reveal=args.reveal)
+    letter = await look(made, Place.read(args.place), reveal=args.reveal)
     print(_json(letter.told()))
     if args.reveal:
         print("(its content is not here)" if letter.content is None else letter.content)
 
 
-async def _retry(settings: "Settings", args: argparse.Namespace) -> None:
+async def _retry(made: "Parts", args: argparse.Namespace) -> None:
     from producer.app.dealing import retry
-    from producer.app.parts import parts
 
-    places = _places(args.places)
-    print(_told(await retry(await parts(settings), places)))
+    print(_told(await retry(made, args.places)))
 
 
-async def _discard(settings: "Settings", args: argparse.Namespace) -> None:
+async def _discard(made: "Parts", args: argparse.Namespace) -> None:
     from producer.app.dealing import discard
     from producer.app.letters import letters
-    from producer.app.parts import parts
 
-    places, made = _places(args.places), await parts(settings)
     if args.yes:
-        print(_told(await discard(made, places, args.reason)))
+        print(_told(await discard(made, args.places, args.reason)))
         return
     rows = Rows()
     async with letters(made) as there:
-        async for letter in there.all(places):
+        async for letter in there.all(args.places):
             rows.add(letter)
     rows.show()
     print("Nothing was discarded. --yes does it, for ever.")
@@ -160,22 +147,17 @@ class Rows:
             self._first.append(told)
 
     def show(self) -> None:
-        from rich.table import Table
-
-        screen = console()
-        table = Table()
-        for name in ("place", "reason", "group", "cursor", "fetched", "dealt with"):
-            table.add_column(name, justify="right" if name == "cursor" else "left", overflow="fold")
+        screen, shown = console(), table(("place", "reason", "group", "cursor", "fetched", "dealt with"), ("cursor",))
         for told in self._first:
             time, handled = told.get("fetchedAt"), told.get("handled")
             fetched = f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else ""
             how = ": ".join(one for one in (handled["how"], handled["reason"]) if one) if handled else ""
             cursor = str(told.get("cursor", ""))
-            table.add_row(told["place"], told["reason"], told.get("group", ""), cursor, fetched, how)
+            shown.add_row(told["place"], told["reason"], told.get("group", ""), cursor, fetched, how)
         if not self._counts:
             screen.print("There is none.")
             return
-        screen.print(table)
+        screen.print(shown)
         if (total := self._counts.total()) > ROWS:
             screen.print(f"… and {total - ROWS} more: --json lists all", highlight=False)
         for (reason, group), count in sorted(self._counts.items()):

@@ -1,19 +1,17 @@
 """`vtj-producer load`: the initial load of persons or municipalities into the state topics."""
 
 import argparse
-import asyncio
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, codes_of, for_feed, with_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from producer.app.parts import Parts
     from producer.config import Settings
     from producer.state.load import Progress as State
     from producer.state.load import Wanted
@@ -50,19 +48,14 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--missing", type=Path, metavar="FILE", help="write the codes that upstream left out to this file, at most 1000"
     )
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.config import load
-    from producer.operate import logs
-
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("upstream.url", "kafka.bootstrap_servers")
-    settings = loaded.settings
-    logs.set_up("warning" if settings.log.level == "info" else settings.log.level, settings.log.format)
-    wanted, done = asyncio.run(_load(settings, args))
+    settings = begun(args, "upstream.url", "kafka.bootstrap_servers")
+    wanted, file = _wanted(settings, args), settings.upstream.persons_file
+    followed = None if file is None else codes_of(str(file))
+    wanted, done = with_parts(settings, lambda made: _load(made, args, wanted, followed))
     print(_reconciled(wanted, done))
     if args.missing and wanted.codes:
         args.missing.touch(mode=0o600)
@@ -70,21 +63,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _load(settings: "Settings", args: argparse.Namespace) -> tuple["Wanted", "State"]:
+async def _load(
+    made: "Parts", args: argparse.Namespace, wanted: "Wanted | None", followed: list[str] | None
+) -> tuple["Wanted", "State"]:
     from producer.app.load import load
-    from producer.app.parts import parts
     from producer.app.persons import look, sync_file
     from producer.state.load import Codes, Wanted
-    from producer.upstream.persons import read_persons
 
-    wanted, file = _wanted(settings, args), settings.upstream.persons_file
-    codes = read_persons(file) if file is not None else None
-    made = await parts(settings)
-    if codes is not None:
-        await sync_file(made, codes)
+    if followed is not None:
+        await sync_file(made, followed)
     if wanted is None:
         wanted = Wanted(codes=Codes(sorted((await look(made)).entries)), weekly=args.weekly)
-    with _reporting(wanted) as report:
+    with (_bar if sys.stderr.isatty() else _lines)(wanted) as report:
         done = await load(made, wanted, report, into_changes=args.into_changes, again=args.again)
     return wanted, done
 
@@ -95,7 +85,6 @@ def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted | None":
 
     from producer.errors import SettingsError
     from producer.state.load import Codes, Wanted
-    from producer.upstream.persons import read_persons
 
     if not settings.state.enabled:
         raise SettingsError("VTJ_STATE__ENABLED is false: there are no state topics to load.", hint="Set it to true.")
@@ -105,15 +94,14 @@ def _wanted(settings: "Settings", args: argparse.Namespace) -> "Wanted | None":
         if not all(re.fullmatch("[0-9]{3}", code) for code in args.municipalities):
             raise SettingsError("A municipality code is three digits, such as 091.", hint="Correct --municipalities.")
         return Wanted(municipalities=list(dict.fromkeys(args.municipalities)), weekly=True)
-    if settings.upstream.listing and not args.file:
-        return None
-    file = Path("/dev/stdin") if args.file == "-" else Path(args.file) if args.file else None
-    if file is None:
+    if not args.file:
+        if settings.upstream.listing:
+            return None
         raise SettingsError(
             "Nobody is named to be loaded.",
             hint="Name a file of identity codes, - for standard input, or --municipalities.",
         )
-    return Wanted(codes=Codes(read_persons(file)), weekly=args.weekly)
+    return Wanted(codes=Codes(codes_of(args.file)), weekly=args.weekly)
 
 
 def _reconciled(wanted: "Wanted", done: "State") -> str:
@@ -130,10 +118,6 @@ def _reconciled(wanted: "Wanted", done: "State") -> str:
     if done.recoded:
         lines.append("changes may come under the newer code alone: where a list says who is followed, add it")
     return "\n".join(lines)
-
-
-def _reporting(wanted: "Wanted") -> "AbstractContextManager[Report]":
-    return _bar(wanted) if sys.stderr.isatty() else _lines(wanted)
 
 
 @contextmanager

@@ -1,12 +1,9 @@
 """`vtj-producer replay`: what was committed, told again, to a consumer group or to another topic."""
 
 import argparse
-import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, codes_of, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
     from producer.app.history import Since
@@ -32,14 +29,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--yes", action="store_true", help="with --group: set it; else it is only shown")
     parser.add_argument("--persons", metavar="FILE", help="with --to-topic: these alone, one a line; -: standard input")
     parser.add_argument("--again", action="store_true", help="with --to-topic: begin anew, whatever was begun or done")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.config import load
     from producer.errors import SettingsError
-    from producer.operate import logs
 
     group = args.group is not None
     for wrong, what, cure in (
@@ -52,11 +46,8 @@ def run(args: argparse.Namespace) -> int:
         if wrong:
             raise SettingsError(what, hint=cure)
     since = since_of(args.since)
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers")
-    logs.set_up("warning", loaded.settings.log.format)
-    work = _rewind if group else _replay
-    asyncio.run(work(loaded.settings, args, since))
+    settings = begun(args, "kafka.bootstrap_servers")
+    (_rewind if group else _replay)(settings, args, since)
     return 0
 
 
@@ -75,26 +66,22 @@ def since_of(text: str) -> "Since":
     return Since(text, time=time_of(text, "--since"))
 
 
-async def _rewind(settings: "Settings", args: argparse.Namespace, since: "Since") -> None:
-    from producer.app.parts import parts
+def _rewind(settings: "Settings", args: argparse.Namespace, since: "Since") -> None:
     from producer.app.rewind import rewind
 
-    made = await parts(settings, check=False)  # what differs must not keep anybody from reading
-    _show(await rewind(made, args.group, list(dict.fromkeys(args.topics)), since, sure=args.yes), sure=args.yes)
+    topics = list(dict.fromkeys(args.topics))
+    # What differs must not keep anybody from reading.
+    told = with_parts(settings, lambda made: rewind(made, args.group, topics, since, sure=args.yes), check=False)
+    _show(told, sure=args.yes)
 
 
-async def _replay(settings: "Settings", args: argparse.Namespace, since: "Since") -> None:
-    from producer.app.parts import parts
+def _replay(settings: "Settings", args: argparse.Namespace, since: "Since") -> None:
     from producer.app.replay import Wanted, replay
     from producer.cli.verify import bar
-    from producer.upstream.persons import read_persons
 
-    codes = read_persons(Path("/dev/stdin" if args.persons == "-" else args.persons)) if args.persons else []
-    made = await parts(settings)
-    wanted = Wanted(since, args.to_topic, args.topics, codes)
+    wanted = Wanted(since, args.to_topic, args.topics, codes_of(args.persons) if args.persons else [])
     with bar("copying") as progress:
-        done = await replay(made, wanted, progress, again=args.again)
-    print(_told(done))
+        print(_told(with_parts(settings, lambda made: replay(made, wanted, progress, again=args.again))))
 
 
 def _told(done: "Progress") -> str:
@@ -104,16 +91,13 @@ def _told(done: "Progress") -> str:
 
 
 def _show(told: "Rewind", *, sure: bool) -> None:
-    from rich.table import Table
-
-    table = Table()
-    for name in ("topic", "partition", "was at", "now at" if sure else "would be at", "no more kept"):
-        table.add_column(name, justify="left" if name == "topic" else "right", overflow="fold")
+    numbers = ("partition", "was at", "now at" if sure else "would be at", "no more kept")
+    shown = table(("topic", *numbers), right=numbers)
     for one in told.moves:
         before = "nowhere" if one.before is None else str(one.before)
-        table.add_row(one.topic, str(one.partition), before, str(one.offset), str(one.gone) if one.gone else "")
+        shown.add_row(one.topic, str(one.partition), before, str(one.offset), str(one.gone) if one.gone else "")
     screen = console()
-    screen.print(table)
+    screen.print(shown)
     if not sure:
         rest = f"; the group has {told.members} member(s), stop them first" if told.members else ""
         screen.print(f"Nothing was set. --yes sets these offsets{rest}.", highlight=False)

@@ -56,12 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.sandbox import ACCOUNT, Sandbox
 
     logs.set_up("info", "console")  # without it, aiohttp quotes on standard error what garbled requests said
-    names = "host port seed persons history changes_per_day page_size username password_file"
-    tls = "xroad_clients tls_cert tls_key client_certs"
-    options = {
-        name: getattr(args, name)
-        for name in f"{names} requests_per_minute censored municipalities faults replay {tls}".split()
-    }
+    options = {name: value for name, value in vars(args).items() if name not in ("config", "run")}
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -7,8 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import console, for_feed, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,8 +23,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     add = actions.add_parser("list", help="every data group with its topic and fingerprint")
     add.add_argument("--json", action="store_true", help="one JSON line per group")
-    feed_option(add)
-    add.set_defaults(run=_list)
+    for_feed(add, _list)
     add = actions.add_parser("show", help="a published schema as JSON")
     add.add_argument("group", metavar="GROUP", help="a tietoryhmä or the last part of its topic, also dead-letter")
     add.set_defaults(run=_show)
@@ -38,11 +36,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="instead of the program's own schemas")
     add.set_defaults(run=_check)
     add = actions.add_parser("register", help="register what the registry does not have; may be repeated")
-    feed_option(add)
-    add.set_defaults(run=lambda args: _at_registry(args, _register))
+    for_feed(add, lambda args: _at_registry(args, _register))
     add = actions.add_parser("diff", help="say what register would change; exit 1 when anything differs")
-    feed_option(add)
-    add.set_defaults(run=lambda args: _at_registry(args, _diff))
+    for_feed(add, lambda args: _at_registry(args, _diff))
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -69,14 +65,10 @@ def _list(args: argparse.Namespace) -> int:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         return 0
-    from rich.table import Table
-
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold", justify="right" if name == "fields" else "left")
+    shown = table(rows[0], right=("fields",))
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
-    console().print(table)
+        shown.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+    console().print(shown)
     return 0
 
 
@@ -111,9 +103,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _at_registry(args: argparse.Namespace, action: "Callable[[Registry, list[Finding]], Awaitable[int]]") -> int:
     from producer.config import load
+    from producer.operate import logs
 
     loaded = load(args.config, feed=args.feed)
     loaded.require("registry.url")
+    logs.set_up("warning", loaded.settings.log.format)
     return asyncio.run(_with_findings(loaded.settings, action))
 
 

@@ -4,8 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import console, for_feed, table
 
 if TYPE_CHECKING:
     from producer.app.status import Status
@@ -18,8 +17,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="All of it is read from Kafka: it needs no instance that answers, and works from any machine.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON line per bucket")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,8 +39,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(told: "Status") -> None:
-    from rich.table import Table
-
     from producer.operate.age import LIMITS, passed, spoken
 
     screen = console()
@@ -50,17 +46,15 @@ def _show(told: "Status") -> None:
         screen.print(f"{instance}: shards {', '.join(map(str, shards)) or 'none'}")
     if not told.instances:
         screen.print("No instance is running.")
-    table = Table()
-    for name in ("bucket", "shard", "owner", "cursor", "up to date", "last commit", "upstream answered",
-                 "events in the last hour"):  # fmt: skip
-        right = name in ("shard", "cursor", "events in the last hour")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    events = "events in the last hour"
+    names = ("bucket", "shard", "owner", "cursor", "up to date", "last commit", "upstream answered", events)
+    shown = table(names, right=("shard", "cursor", events))
     for one in told.buckets:
-        table.add_row(
+        shown.add_row(
             one.name, str(one.shard), one.owner or "nobody", str(one.cursor), "yes" if one.up_to_date else "no",
             f"{spoken(one.age)} ago", "" if one.answered is None else f"{spoken(one.answered)} ago", f"{one.events:,}",
         )  # fmt: skip
-    screen.print(table if told.buckets else "No bucket has a position yet.")
+    screen.print(shown if told.buckets else "No bucket has a position yet.")
     oldest = max((one.answered or 0.0 for one in told.buckets), default=0.0)
     if beyond := passed(oldest):
         screen.print(f"Upstream last answered {spoken(oldest)} ago. {LIMITS[beyond - 1][2]}")

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.cli.feed import feed_option
-from producer.cli.labels import labels_option
+from producer.cli.common import for_feed, labels_option
 
 if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
@@ -43,8 +42,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--once", action="store_true", help="end at what is there now, instead of waiting for more")
     parser.add_argument("--table", action="store_true", help="a table instead of JSON lines (default on a terminal)")
     labels_option(parser)
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from producer.cli.feed import feed_option
+from producer.cli.common import for_feed
 
 if TYPE_CHECKING:
     from producer.config import Settings
@@ -14,29 +14,31 @@ if TYPE_CHECKING:
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("topics", help="compare the topics with the plan, or create them")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    plan = actions.add_parser(
+    actions.add_parser(
         "plan",
         help="say what differs from the plan; exit 1 when something does",
         description="Says what differs from the plan; exit 1 when something does. With VTJ_PERMIT__GROUPS it also says "
         "in which topics of the permit no event is kept: was the group ever sent?",
     )
-    plan.set_defaults(run=run, apply=False)
-    apply = actions.add_parser("apply", help="create what is missing and set what differs")
-    for action in (plan, apply):
-        feed_option(action)
-    apply.set_defaults(run=run, apply=True)
+    actions.add_parser("apply", help="create what is missing and set what differs")
+    for name, action in actions.choices.items():
+        for_feed(action, run, apply=name == "apply")
 
 
 def run(args: argparse.Namespace) -> int:
     from producer.config import load
+    from producer.operate import logs
 
-    return asyncio.run(_run(load(args.config, feed=args.feed).settings, apply=args.apply))
+    settings = load(args.config, feed=args.feed).settings
+    logs.set_up("warning", settings.log.format)
+    return asyncio.run(_run(settings, apply=args.apply))
 
 
 async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.events.groups import Catalogue
     from producer.kafka import topics
     from producer.kafka.connection import administration
+    from producer.observe.audit import audit
 
     permit = settings.permit.groups
     catalogue = Catalogue.load().within(permit)
@@ -44,6 +46,8 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     async with administration(settings.kafka) as admin:
         if apply:
             found = await topics.apply(admin, plans, settings.topics.replication)
+            if found:
+                audit("topics: %(mended)d difference(s) mended", {"mended": len(found)})
         else:
             found = await topics.differences(admin, plans)
     for difference in found:

@@ -1,19 +1,16 @@
 """`vtj-producer verify`: reads the topics again and compares them with the ledger."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from producer.cli.console import console
-from producer.cli.feed import feed_option
+from producer.cli.common import begun, console, for_feed, table, with_parts
 
 if TYPE_CHECKING:
-    from producer.app.verify import Progress, Range
-    from producer.config import Settings
+    from producer.app.verify import Progress
     from producer.proof.report import Report
 
 
@@ -29,24 +26,20 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--until", metavar="TIME", help="commits before then, or to the end of that day")
     parser.add_argument("--upstream", action="store_true", help="ask upstream again, and compare the ids too")
     parser.add_argument("--json", action="store_true", help="one JSON line for each finding, and one with the figures")
-    feed_option(parser)
-    parser.set_defaults(run=run)
+    for_feed(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from producer.app.verify import Range
-    from producer.config import load
+    from producer.app.verify import Range, verify
     from producer.errors import SettingsError
-    from producer.operate import logs
 
-    loaded = load(args.config, feed=args.feed)
-    loaded.require("kafka.bootstrap_servers", *(["upstream.url"] if args.upstream else []))
-    settings = loaded.settings
+    settings = begun(args, "kafka.bootstrap_servers", *(["upstream.url"] if args.upstream else []))
     wanted = Range(time_of(args.since, "--since"), time_of(args.until, "--until", end=True), args.feed)
     if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
         raise SettingsError("--until is not after --since.", hint="Name a later --until, or leave one of them out.")
-    logs.set_up("warning", settings.log.format)
-    report = asyncio.run(_verify(settings, wanted, upstream=args.upstream))
+    with bar("verifying") as progress:
+        # What differs must not keep anybody from looking.
+        report = with_parts(settings, lambda made: verify(made, wanted, progress, upstream=args.upstream), check=False)
     if args.json:
         import json
 
@@ -55,15 +48,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(report)
     return 0 if report.sound else 1
-
-
-async def _verify(settings: "Settings", wanted: "Range", *, upstream: bool) -> "Report":
-    from producer.app.parts import parts
-    from producer.app.verify import verify
-
-    made = await parts(settings, check=False)  # what differs must not keep anybody from looking
-    with bar("verifying") as progress:
-        return await verify(made, wanted, progress, upstream=upstream)
 
 
 def time_of(text: str | None, option: str, *, end: bool = False) -> int | None:
@@ -102,23 +86,17 @@ def bar(what: str) -> "Iterator[Progress]":
 
 
 def _show(report: "Report") -> None:
-    from rich.table import Table
-
     from producer.proof.report import FAULTS
 
-    screen = console()
-    chains = Table()
-    for name in ("feed/bucket", "commits", "from cursor", "to cursor", "moved"):
-        chains.add_column(name, justify="left" if name == "feed/bucket" else "right", overflow="fold")
+    screen, numbers = console(), ("commits", "from cursor", "to cursor", "moved")
+    chains = table(("feed/bucket", *numbers), right=numbers)
     for _, one in sorted(report.chains.items()):
         begin = f"begin, {one.first}" if one.began else str(one.first)
         moved = ", ".join(f"{at} → {to}" for at, to in one.moved[-3:])
         chains.add_row(f"{one.feed}/{one.bucket}", str(one.entries), begin, str(one.last), moved)
     screen.print(chains if report.chains else "The ledger is empty: nothing has been committed yet.")
     if report.findings:
-        found = Table()
-        for name in ("finding", "topic", "partition", "offsets", "count", "what"):
-            found.add_column(name, overflow="fold")
+        found = table(("finding", "topic", "partition", "offsets", "count", "what"))
         for fault in report.findings:
             offsets = str(fault.first) if fault.first == fault.last else f"{fault.first} – {fault.last}"
             where = (str(fault.partition), offsets) if fault.partition >= 0 else ("", "")

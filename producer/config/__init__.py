@@ -6,37 +6,9 @@ A setting comes from the environment (`VTJ_UPSTREAM__URL`), else from the TOML f
 """
 
 from producer.config.loading import Loaded, load, load_feeds
-from producer.config.sections import (
-    Feed,
-    Kafka,
-    Log,
-    Permit,
-    Privacy,
-    Registry,
-    Schedule,
-    Server,
-    Settings,
-    State,
-    Topics,
-    Upstream,
-    Xroad,
-)
+from producer.config.sections import Feed, Kafka, Privacy, Registry, Schedule, Server, Settings, State, Topics, Upstream
 
 __all__ = [
-    "Feed",
-    "Kafka",
-    "Loaded",
-    "Log",
-    "Permit",
-    "Privacy",
-    "Registry",
-    "Schedule",
-    "Server",
-    "Settings",
-    "State",
-    "Topics",
-    "Upstream",
-    "Xroad",
-    "load",
-    "load_feeds",
-]
+    "Feed", "Kafka", "Loaded", "Privacy", "Registry", "Schedule", "Server", "Settings", "State", "Topics", "Upstream",
+    "load", "load_feeds",
+]  # fmt: skip

@@ -35,22 +35,15 @@ class Section(BaseModel):
 
 # Of every server that we may have to trust by a CA of its own, and that may want to know us.
 Ca = Annotated[
-    Path | None,
-    Field(description="PEM bundle of the CAs to trust besides the system's.", examples=["/etc/vtj/ca.pem"]),
+    Path | None, Field(description="PEM bundle of the CAs to trust besides the system's.", examples=["/etc/vtj/ca.pem"])
 ]
 ClientCert = Annotated[
     Path | None,
-    Field(
-        description="PEM client certificate with its chain, for mutual TLS.",
-        examples=["/etc/vtj/client.pem"],
-    ),
+    Field(description="PEM client certificate with its chain, for mutual TLS.", examples=["/etc/vtj/client.pem"]),
 ]
 ClientKey = Annotated[
     Path | None,
-    Field(
-        description="PEM key of the client certificate, not encrypted.",
-        examples=["/run/secrets/client-key.pem"],
-    ),
+    Field(description="PEM key of the client certificate, not encrypted.", examples=["/run/secrets/client-key.pem"]),
 ]
 
 
@@ -172,9 +165,7 @@ class Upstream(Section):
 
 class Kafka(Section):
     bootstrap_servers: Brokers | None = Field(
-        default=None,
-        description="Brokers to begin with: host:port, separated by commas.",
-        examples=["localhost:9092"],
+        default=None, description="Brokers to begin with: host:port, separated by commas.", examples=["localhost:9092"]
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT",

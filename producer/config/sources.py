@@ -121,14 +121,20 @@ def read_secret_files(given: dict[str, Given], known: Mapping[str, Setting], pro
             problems.append(f"{told}, for example {example}")
 
 
-def first_line(path: Path) -> str:
-    """Of a secret file. Raises ValueError: what is wrong with it, as a sentence goes on."""
+def read_text(path: Path) -> str:
+    """Raises ValueError: what is wrong with the file, as a sentence goes on."""
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        trouble = f"cannot be read: {error.strerror}"
     except ValueError:
-        raise ValueError("is not UTF-8") from None
+        trouble = "is not UTF-8"
+    raise ValueError(trouble)  # outside the `except`: the decoder's error holds the content
+
+
+def first_line(path: Path) -> str:
+    """Of a secret file. Raises ValueError as `read_text`."""
+    lines = read_text(path).splitlines()
     if not lines or not lines[0]:
         raise ValueError("has an empty first line")
     return lines[0]
@@ -148,16 +154,14 @@ def read_permit(
         beside = [config_file.parent] if config_file else []
         places = [folder / "permits" / name for folder in (*beside, Path())]
         path = next((place for place in places if place.is_file()), places[-1])
-    trouble = "names no data group"
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
+        lines = [line.partition("#")[0].strip() for line in read_text(path).splitlines()]
         if names := [line for line in lines if line]:
             given[setting] = Given(names, f"permit file {path}")
             return
-    except OSError as error:
-        trouble = f"cannot be read: {error.strerror}"
-    except ValueError:
-        trouble = "is not UTF-8"
+        trouble = "names no data group"
+    except ValueError as error:
+        trouble = str(error)
     problems.append(
         f"The permit file {path} {trouble}. {known[setting].env} (from {given[setting].source}) is data groups in "
         f"capitals, separated by commas, or a file of them, for example {known[setting].env}={known[setting].example}"

@@ -5,9 +5,8 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -25,6 +24,7 @@ from producer.kafka import topics
 from producer.kafka.connection import administration, reached
 from producer.kafka.reader import committed
 from producer.operate import logs
+from producer.operate.together import together
 from producer.sandbox import ACCOUNT, Sandbox
 
 HISTORY = 3000  # changes that wait at the start
@@ -58,12 +58,14 @@ async def perform(bootstrap: str | None, privacy: Privacy, *, once: bool) -> int
 
         news = News(prefix, Decoder(catalogue), settings.data_prefix)
         where = f"topics {prefix}.* on {broker.bootstrap}"
-        await _until_over(
-            serve(settings, once=once),
-            news.follow(settings.kafka, plans),
-            _screen(news, console, where, broker.note) if live else _lines(news, console, where, broker.note),
-            broker.ended,
-        )
+        with _signals() as told:  # until the pipeline ends, which it does with `once`, or the user has seen enough
+            await together(
+                serve(settings, once=once),
+                news.follow(settings.kafka, plans),
+                (_screen if live else _lines)(news, console, where, broker.note),
+                broker.ended,
+                told.wait(),
+            )
 
         console.print("Reading the topics again …")
         async with reached(settings.kafka, "reading the topics again"):
@@ -91,20 +93,6 @@ async def _lines(news: News, console: Console, where: str, note: str) -> None:
         if news.records and (now := line(news)) != last:
             await asyncio.to_thread(console.print, now)
             last = now
-
-
-async def _until_over(*work: Coroutine[Any, Any, None] | asyncio.Future[None]) -> None:
-    """Until one of these ends, which is the pipeline with `once`; fails; or the user has seen enough. Ends them all."""
-    with _signals() as told:
-        tasks = [asyncio.ensure_future(one) for one in (*work, told.wait())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-    for task in done:
-        task.result()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What no event can be made of: kept whole, with the reason and the place where upstream has it."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
@@ -60,18 +61,8 @@ class DeadLetters:
         """content: the raw record, or the raw element of tietoryhmat. restricted: for the topic of that name."""
         text = raw(content)
         whole = text.encode()
-        return self._make(
-            self._restricted if restricted else self.topic,
-            page,
-            position,
-            reason,
-            key,
-            headers,
-            raw=text,
-            size=len(whole),
-            digest=self._hasher(whole).hexdigest(),
-            cut=False,
-        )
+        told = {"raw": text, "rawSize": len(whole), "rawDigest": self._hasher(whole).hexdigest(), "cut": False}
+        return self._make(page, position, reason, told, key, headers, restricted=restricted)
 
     def oversized(
         self, page: EncodedPage, event: EncodedEvent, limit: int, *, restricted: bool = False
@@ -82,41 +73,28 @@ class DeadLetters:
         kept. Key, id and position stay, so the ledger's digests do. restricted: for the topic of that name.
         """
         headers = [self.ce_type if name == "ce_type" else (name, value) for name, value in event.headers]
-        raw, reason = None, "oversized"
-        size, digest = len(event.value), self._hasher(event.value).hexdigest()
+        reason, size, digest = "oversized", len(event.value), self._hasher(event.value).hexdigest()
+        told: dict[str, Any] = {"rawSize": size, "rawDigest": digest, "cut": True}
         if event.topic in (self.topic, self._restricted):
             letter: Any = schemaless_reader(BytesIO(event.value[len(self._prefix) :]), self._schema, None)
-            reason, size, digest = letter["reason"], letter["rawSize"], letter["rawDigest"]
             whole = (letter["raw"] or "").encode()
             room = max(0, limit - (len(event.value) - len(whole)))
-            raw = whole[:room].decode(errors="ignore")
-        return self._make(
-            self._restricted if restricted else self.topic,
-            page,
-            event.position,
-            reason,
-            event.key,
-            headers,
-            raw=raw,
-            size=size,
-            digest=digest,
-            cut=True,
-        )
+            reason, told["raw"] = letter["reason"], whole[:room].decode(errors="ignore")
+            told |= {name: letter[name] for name in ("rawSize", "rawDigest")}
+        return self._make(page, event.position, reason, told, event.key, headers, restricted=restricted)
 
     def _make(
         self,
-        topic: str,
         page: Page | EncodedPage,
         position: int,
         reason: str,
+        told: Mapping[str, Any],
         key: bytes | None,
         headers: list[Header],
         *,
-        raw: str | None,
-        size: int,
-        digest: str,
-        cut: bool,
+        restricted: bool,
     ) -> EncodedEvent:
+        """told: of the content."""
         fields = {
             "feed": self._feed,
             "bucket": page.bucket,
@@ -126,11 +104,8 @@ class DeadLetters:
             "fetchedAt": page.fetched_at,
             "reason": reason,
             "detail": REASONS[reason],
-            "rawSize": size,
-            "rawDigest": digest,
-            "cut": cut,
+            **told,
         }
-        if raw is not None:
-            fields["raw"] = raw
         value = self._prefix + self._encode(fields).encode("latin-1")
+        topic = self._restricted if restricted else self.topic
         return EncodedEvent(topic, key, value, headers, page.fetched_at, position)

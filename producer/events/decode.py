@@ -9,6 +9,7 @@ from fastavro.schema import SchemaParseException
 from producer.events.framing import SingleObject, schema_id
 from producer.events.groups import Catalogue
 from producer.events.shapes import Schema
+from producer.model import EncodedEvent
 
 MOST_IDS: Final = 1000  # of a registry's schemas; the catalogue has a tenth of that
 
@@ -47,6 +48,15 @@ class Decoder:
         """An event or dead letter with Python's dates, times and UUIDs. Raises LookupError for a foreign schema."""
         schema, begin = self._schema(value)
         return _read(value[begin:], schema)
+
+    def line(self, event: EncodedEvent) -> dict[str, Any]:
+        """A Kafka record for people: topic, key and headers as text, and the value decoded."""
+        return {
+            "topic": event.topic,
+            "key": event.key and event.key.decode(),
+            "headers": {name: value.decode() for name, value in event.headers},
+            "value": self.decode(event.value),
+        }
 
     def encode(self, event: dict[str, Any], like: bytes) -> bytes:
         """The opposite: by the schema, and in the framing, of the value that the event was decoded from."""

@@ -27,6 +27,7 @@ from producer.errors import SettingsError
 from producer.events import avsc
 from producer.events.files import Fault, Report, beside, stop
 from producer.events.files import folder as schemas
+from producer.events.framing import full_name
 from producer.events.shapes import Named, Record, Schema, SchemaFault, record_shape
 
 EVENT: Final = "fi.vtj.event.Event"
@@ -113,7 +114,7 @@ class Catalogue:
                 if path.parent.name == "types":  # what refers to it is not wrong for that
                     named.setdefault(f"fi.vtj.type.{path.stem.title().replace('-', '')}", _NOTHING)
                 continue
-            name = f"{schema['namespace']}.{schema['name']}"
+            name = full_name(schema)
             if name in origin:
                 what = f"{name} is defined in {origin[name].name} already"
                 report(Fault(path, what, "Give the record a name of its own."))

@@ -10,12 +10,11 @@ from struct import Struct
 from typing import Any, Final, Protocol, TypeGuard
 
 from producer.events.spell import canonical
+from producer.redaction import CHECK
 
 KEY_MAX: Final = 64  # characters; an identity code has 11
 
-# Check characters of identity codes and of building ids (decree 852/2014, section 23).
-_CHECK: Final = "0123456789ABCDEFHJKLMNPRSTUVWXY"
-_BUILDING: Final = re.compile(rf"[0-9]{{9}}[{_CHECK}]")
+_BUILDING: Final = re.compile(rf"[0-9]{{9}}[{CHECK}]")
 
 _DIGITS: Final = Struct("8s4s3s3s12s")  # the hexadecimal digits of a UUID that are free in version 8
 _UUID8: Final = b"%b-%b-8%b-8%b-%b"
@@ -55,4 +54,4 @@ def usable_building(value: Any) -> TypeGuard[str]:
 
     Stricter than with persons, whose codes upstream vouches for: where buildings stand in a record is our assumption.
     """
-    return type(value) is str and bool(_BUILDING.fullmatch(value)) and value[9] == _CHECK[int(value[:9]) % 31]
+    return type(value) is str and bool(_BUILDING.fullmatch(value)) and value[9] == CHECK[int(value[:9]) % 31]

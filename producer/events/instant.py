@@ -1,6 +1,7 @@
 """Upstream's time: `muutospv`, when it registered a change, and its days, which are Finland's."""
 
 import re
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -33,3 +34,8 @@ def milliseconds(value: Any) -> int | None:
 
 def today() -> date:
     return datetime.now(HELSINKI).date()
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

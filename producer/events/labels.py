@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
 from producer.events.codesets import Codesets, Language
+from producer.events.framing import full_name
 from producer.events.groups import Catalogue
 from producer.events.shapes import Schema
 
@@ -70,7 +71,7 @@ def _coded(record: Schema, written: dict[str, Coded]) -> Coded:
             kind = kind["items"]
         below: str | Coded | None = one.get("codeset")
         if isinstance(kind, dict) and kind["type"] == "record":
-            below = written[f"{kind['namespace']}.{kind['name']}"] = _coded(kind, written)
+            below = written[full_name(kind)] = _coded(kind, written)
         elif isinstance(kind, str) and kind in written:
             below = written[kind]
         if below:

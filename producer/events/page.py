@@ -199,6 +199,7 @@ class PageEncoding:
             unmapped=self._unmapped,
             dead=self._dead,
             changed=_changed(page.records),
+            request=page.request,
         )
 
     def _add_groups(self, record: "_Placed", code: str, *, again: bool = False) -> None:

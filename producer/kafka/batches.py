@@ -35,11 +35,7 @@ class Batches:
     """
 
     def __init__(
-        self,
-        producer: AIOKafkaProducer,
-        partitions: Mapping[str, int],
-        limits: Mapping[str, int],
-        timeout: float,
+        self, producer: AIOKafkaProducer, partitions: Mapping[str, int], limits: Mapping[str, int], timeout: float
     ) -> None:
         self._spans: dict[Slot, list[int]] = {}  # first offset, last offset, count
         self._digests: dict[Slot, Any] = {}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from ssl import SSLContext
@@ -34,7 +34,7 @@ from aiokafka.errors import (
 )
 
 from producer.config import Kafka
-from producer.errors import Doubt, KafkaGone, KafkaRefused, ProducerError, Rejected, SettingsError, StepDown, Stop
+from producer.errors import Doubt, KafkaGone, KafkaRefused, Rejected, SettingsError, StepDown, Stop
 from producer.kafka import login
 
 log = logging.getLogger("vtj.kafka")
@@ -231,9 +231,27 @@ def _noted(begun: WeakSet[asyncio.Task[Any]]) -> Iterator[None]:
         _begun.set(outer)
 
 
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
+    """Asks any broker that answers, where it does not matter which: by itself aiokafka takes one that has just died."""
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        nodes = [node_id] if node_id is not None else [one.nodeId for one in self._client.cluster.brokers()]
+        for node_id in random.sample(nodes, len(nodes)):
+            if await self._client.ready(node_id):
+                break
+        return await super()._send_request(request, node_id)
+
+    async def stop(self) -> None:
+        await self.close()
+
+
 @asynccontextmanager
 async def started(
-    client: AIOKafkaProducer | AIOKafkaConsumer, settings: Kafka, what: str, *, stop_timeout: float = STOP_TIMEOUT
+    client: AIOKafkaProducer | AIOKafkaConsumer | Admin,
+    settings: Kafka,
+    what: str,
+    *,
+    stop_timeout: float = STOP_TIMEOUT,
 ) -> AsyncIterator[None]:
     """Starts a client, within a deadline; at the end it is stopped, or cut off when it does not stop in time.
 
@@ -241,27 +259,44 @@ async def started(
     set of tasks and connections with every outage: so whatever task the client has begun ends here too.
     Nobody needs to hear what it ends with: a batch that is to be sent again, when all have been failed meanwhile, makes
     a KeyError of `stop()`.
+    Each of the three calls is a task of its own. aiokafka awaits what it has cancelled: so it keeps cancellations of
+    ours to itself, behind which no deadline would hold, and passes on its own, as if we had been told to stop.
     """
     begun = WeakSet[asyncio.Task[Any]]()
     try:
-        with _noted(begun):
-            async with deadline(settings.commit_timeout, what):
-                await client.start()
+        async with deadline(settings.commit_timeout, what):
+            starting = _alone(client.start(), begun)
+            try:
+                await asyncio.wait([starting])
+            finally:
+                await _cut([starting])
+            if starting.cancelled():
+                raise Doubt(f"{what}: cancelled, and not by us")
+            starting.result()
         yield
     finally:
+        connections = client.client if isinstance(client, AIOKafkaProducer) else client._client
         try:
-            with _noted(begun), contextlib.suppress(Exception):
-                async with deadline(stop_timeout, "stopping a client"):
-                    await client.stop()
+            await _end(client.stop(), begun, stop_timeout)
         finally:
-            await _cut(begun)
-            connections = client.client if isinstance(client, AIOKafkaProducer) else client._client
-            with contextlib.suppress(ProducerError):
-                async with deadline(stop_timeout, "closing the connections"):
-                    await connections.close()
+            await _end(connections.close(), begun, stop_timeout)
 
 
-async def _cut(begun: WeakSet[asyncio.Task[Any]]) -> None:
+async def _end(ending: Coroutine[Any, Any, None], begun: WeakSet[asyncio.Task[Any]], seconds: float) -> None:
+    try:
+        await asyncio.wait([_alone(ending, begun)], timeout=seconds)
+    finally:
+        await _cut(begun)
+
+
+def _alone(doing: Coroutine[Any, Any, None], begun: WeakSet[asyncio.Task[Any]]) -> asyncio.Task[None]:
+    with _noted(begun):
+        task = asyncio.ensure_future(doing)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is heard of, or nobody needs to
+    return task
+
+
+async def _cut(begun: Iterable[asyncio.Task[Any]]) -> None:
     """Again and again: aiokafka's sender takes the first cancellation as the word to wait for its own tasks.
 
     Bounded: a task that will not end must not hold up the service for ever.
@@ -299,24 +334,9 @@ def settled(settings: Kafka, what: str) -> AbstractAsyncContextManager[None]:
     return reached(settings, what, settings.transaction_timeout + GRACE)
 
 
-class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
-    """Asks any broker that answers, where it does not matter which: by itself aiokafka takes one that has just died."""
-
-    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
-        nodes = [node_id] if node_id is not None else [one.nodeId for one in self._client.cluster.brokers()]
-        for node_id in random.sample(nodes, len(nodes)):
-            if await self._client.ready(node_id):
-                break
-        return await super()._send_request(request, node_id)
-
-
 @asynccontextmanager
 async def administration(settings: Kafka) -> AsyncIterator[Admin]:
     """An admin client for commands, within their deadline."""
-    async with reached(settings, "asking Kafka"):
-        admin = Admin(**connection(settings, "vtj-producer"))
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
+    admin, what = Admin(**connection(settings, "vtj-producer")), "asking Kafka"
+    async with reached(settings, what), started(admin, settings, what):
+        yield admin

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import (
-    CommitFailedError,
-    GroupCoordinatorNotAvailableError,
-    GroupLoadInProgressError,
-    for_code,
-)
+from aiokafka.errors import CommitFailedError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError, for_code
 
 from producer.config import Kafka
 from producer.errors import Busy, SettingsError

@@ -3,23 +3,15 @@
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote_plus
 
-import orjson
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import (
-    IllegalSaslStateError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from producer.config import Kafka
 from producer.credentials import refusal, secret, trust
 from producer.errors import KafkaGone, KafkaRefused, Stop
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
 
 SECTION: Final = "VTJ_KAFKA__"
 TOKEN_TIMEOUT: Final = 5.0  # s
@@ -88,7 +80,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untype
                 ) as answer,
             ):
                 if answer.status == 200:
-                    return await _object(answer)
+                    return http.json_object(await http.body(answer, LARGEST_TOKEN)) or {}
                 told = f"answered {answer.status}"
                 trouble = self._away(told) if answer.status >= 500 else self._refused(told)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -107,19 +99,6 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untype
         return KafkaGone(
             f"The token endpoint {what}.", hint=f"Is {self._settings.token_url} up, and reachable from here?"
         )
-
-
-async def _object(answer: "ClientResponse") -> dict[str, Any]:
-    body = bytearray()
-    async for part in answer.content.iter_chunked(4096):
-        body += part
-        if len(body) > LARGEST_TOKEN:
-            break
-    try:
-        found = orjson.loads(body)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {}
 
 
 def refused(error: BaseException, broker: str) -> Stop | None:
@@ -145,10 +124,6 @@ def refused(error: BaseException, broker: str) -> Stop | None:
             f"{who} wants no SASL.", hint=f"Set {SECTION}SECURITY_PROTOCOL to the protocol of this listener."
         )
     told = refusal(
-        error,
-        who,
-        SECTION,
-        address="BOOTSTRAP_SERVERS",
-        plain=f"Should {SECTION}SECURITY_PROTOCOL be without SSL?",
+        error, who, SECTION, address="BOOTSTRAP_SERVERS", plain=f"Should {SECTION}SECURITY_PROTOCOL be without SSL?"
     )
     return KafkaRefused(told[0], hint=told[1]) if told else None

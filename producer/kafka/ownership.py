@@ -95,14 +95,10 @@ async def _keep_fetching(consumer: AIOKafkaConsumer) -> None:
 
 async def owners(settings: Kafka, instance: str, group: str) -> dict[str, list[int]]:
     """Each member of the group now, by its client id, and the shards that it has. Raises Doubt."""
-    async with deadline(settings.commit_timeout, "asking for the members of the consumer group"):
-        admin = Admin(**connection(settings, instance))
-        try:
-            await admin.start()
-            _, members = await described(admin, group)
-            return {client: _shards(assignment) for _, client, _, _, assignment, *_ in members}
-        finally:
-            await admin.close()
+    admin, what = Admin(**connection(settings, instance)), "asking for the members of the consumer group"
+    async with deadline(settings.commit_timeout, what), started(admin, settings, what):
+        _, members = await described(admin, group)
+    return {client: _shards(assignment) for _, client, _, _, assignment, *_ in members}
 
 
 def by_shard(found: Mapping[str, Iterable[int]]) -> dict[int, str]:
@@ -115,8 +111,3 @@ def _shards(assignment: bytes) -> list[int]:
     if not assignment:
         return []
     return sorted(at for _, those in ConsumerProtocolMemberAssignment.decode(assignment).assignment for at in those)
-
-
-async def members(settings: Kafka, instance: str, group: str) -> int:
-    """How many members the group has now. Raises Doubt when Kafka does not answer."""
-    return len(await owners(settings, instance, group))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import KW_ONLY, dataclass
 
 from aiokafka import AIOKafkaProducer
 
@@ -15,6 +16,7 @@ from producer.kafka.shard import Oversized, Shard, Transactions
 from producer.observe import pulse
 
 
+@dataclass(frozen=True, slots=True)
 class Publisher:
     """Opens the shard of a bucket, again after any doubt, with a new producer each time.
 
@@ -23,22 +25,13 @@ class Publisher:
     still_ours: whether the group coordinator's last word gives us the shard.
     """
 
-    def __init__(
-        self,
-        settings: Kafka,
-        names: Names,
-        *,
-        data_topics: Mapping[str, int],
-        oversized: Oversized,
-        instance: str,
-        still_ours: Callable[[], bool],
-    ) -> None:
-        self._settings = settings
-        self._names = names
-        self._data_topics = data_topics
-        self._oversized = oversized
-        self._instance = instance
-        self._still_ours = still_ours
+    settings: Kafka
+    names: Names
+    _: KW_ONLY
+    data_topics: Mapping[str, int]
+    oversized: Oversized
+    instance: str
+    still_ours: Callable[[], bool]
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Shard]:
@@ -47,47 +40,45 @@ class Publisher:
         Raises StepDown (not ours any more), Doubt (no answer in time), KafkaRefused, TopicsDiffer, CursorUnreadable,
         SettingsError (other keys than the feed's).
         """
-        settings, names = self._settings, self._names
+        settings, names = self.settings, self.names
         pulse.shard.set(names.shard_name)
         limits = await self._limits()
         producer = AIOKafkaProducer(
-            **connection(settings, self._instance),
+            **connection(settings, self.instance),
             transactional_id=names.transactional_id,
             transaction_timeout_ms=int(settings.transaction_timeout * 1000),
             compression_type="zstd",
             max_batch_size=min(settings.batch_size, min(limits.values()) - 1024),
         )
-        transactions = Transactions(settings, names, producer, self._data_topics, limits, self._oversized)
+        transactions = Transactions(settings, names, producer, self.data_topics, limits, self.oversized)
         what = (
             f"InitProducerId of {names.transactional_id} (on a single broker, are "
             "transaction.state.log.replication.factor and transaction.state.log.min.isr 1?)"
         )
         async with started(producer, settings, what):
             try:
-                if not self._still_ours():
+                if not self.still_ours():
                     raise StepDown("the shard went to another instance while it was being opened")
                 await transactions.complete()
                 async with deadline(settings.commit_timeout, "sealing the partitions"):
-                    await recovery.seal(producer, names, self._data_topics)
+                    await recovery.seal(producer, names, self.data_topics)
                 # Not longer: a marker that the broker has lost is made good by opening anew.
                 async with deadline(settings.commit_timeout, "reading the cursor"):
-                    found = await positions(settings, self._instance, names.cursor_topic, [names.shard])
+                    found = await positions(settings, self.instance, names.cursor_topic, [names.shard])
                     # Has another feed its key version?
                     if names.keys is not None and not any(of_feed(names.feed, key) for key in found):
-                        found = await positions(settings, self._instance, names.cursor_topic, list(range(SHARDS)))
+                        found = await positions(settings, self.instance, names.cursor_topic, list(range(SHARDS)))
                 refuse_other_keys(found, names)
-                yield Shard(names, transactions, found, self._instance)
+                yield Shard(names, transactions, found, self.instance)
             finally:
                 await transactions.end()
 
     async def _limits(self) -> dict[str, int]:
         """A topic that is missing is a Doubt: it was there at the start, and a restarting broker forgets for a bit."""
-        async with deadline(self._settings.commit_timeout, "reading the limits of the topics"):
-            admin = Admin(**connection(self._settings, self._instance))
+        settings, what = self.settings, "reading the limits of the topics"
+        admin = Admin(**connection(settings, self.instance))
+        async with deadline(settings.commit_timeout, what), started(admin, settings, what):
             try:
-                await admin.start()
-                return await topics.limits(admin, list(self._data_topics))
+                return await topics.limits(admin, list(self.data_topics))
             except TopicsDiffer as missing:
                 raise Doubt(str(missing)) from None
-            finally:
-                await admin.close()

@@ -26,12 +26,7 @@ async def reader(settings: Kafka, client_id: str, isolation: str = "read_committ
         fetch_max_wait_ms=50,
     )
     async with started(consumer, settings, "connecting to Kafka"):
-        try:
-            yield consumer
-        finally:
-            # A consumer without a group that is stopped before its tasks took their first step raises CancelledError,
-            # as if we had been cancelled.
-            await asyncio.sleep(0)
+        yield consumer
 
 
 async def ends(settings: Kafka, client_id: str, here: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -67,22 +62,36 @@ async def until(
                 yield record
 
 
-async def latest(
-    settings: Kafka, client_id: str, here: Sequence[TopicPartition], isolation: str = "read_committed"
-) -> dict[bytes, ConsumerRecord[bytes | None, bytes]]:
-    """The last committed record under each key, of a compacted topic; a tombstone leaves nothing.
+async def stored(
+    settings: Kafka,
+    client_id: str,
+    here: Sequence[TopicPartition],
+    isolation: str = "read_committed",
+    offsets: Sequence[int] = (),
+) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
+    """What stands in these partitions now, from their beginnings, or from these offsets on.
 
     Waits for every transaction that is open there, unless isolation is read_uncommitted: bound it with a deadline.
     """
-    found: dict[bytes, ConsumerRecord[bytes | None, bytes]] = {}
     wanted = await ends(settings, client_id, here)
     async with reader(settings, client_id, isolation) as consumer:
         consumer.assign(here)
+        for partition, offset in zip(here, offsets, strict=False):
+            consumer.seek(partition, offset)
         async for record in until(consumer, wanted):
-            if record.value is None:
-                found.pop(record.key, None)
-            else:
-                found[record.key] = record
+            yield record
+
+
+async def latest(
+    settings: Kafka, client_id: str, here: Sequence[TopicPartition], isolation: str = "read_committed"
+) -> dict[bytes, ConsumerRecord[bytes | None, bytes]]:
+    """The last committed record under each key, of a compacted topic; a tombstone leaves nothing. Else as `stored`."""
+    found: dict[bytes, ConsumerRecord[bytes | None, bytes]] = {}
+    async for record in stored(settings, client_id, here, isolation):
+        if record.value is None:
+            found.pop(record.key, None)
+        else:
+            found[record.key] = record
     return found
 
 

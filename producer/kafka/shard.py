@@ -16,6 +16,7 @@ from aiokafka.producer.transaction_manager import TransactionState
 
 from producer.config import Kafka
 from producer.errors import CursorUnreadable, Doubt, KafkaRefused, ProducerError, StepDown
+from producer.events.instant import now_ms
 from producer.kafka import ledger, once, recovery
 from producer.kafka.batches import Batches
 from producer.kafka.connection import deadline
@@ -70,7 +71,7 @@ class Shard:
 
         One that has begun is moved there, back or ahead, and its ledger entry says so.
         """
-        page = EncodedPage(self._names.bucket, cursor, cursor, False, _now(), 0, (), progress=progress)
+        page = EncodedPage(self._names.bucket, cursor, cursor, False, now_ms(), 0, (), progress=progress)
         await self._commit([page], self.cursor, moved=self.cursor is not None)
 
     async def recall(self) -> None:
@@ -85,7 +86,7 @@ class Shard:
         """
         if self.cursor is None or into.cursor not in (None, self.cursor):
             raise ValueError("the cursors are not equal")
-        page = EncodedPage(into._names.bucket, self.cursor, self.cursor, False, _now(), 0, events)
+        page = EncodedPage(into._names.bucket, self.cursor, self.cursor, False, now_ms(), 0, events)
         into.answered = into.answered or self.answered
         await into._commit([page], into.cursor)
 
@@ -123,7 +124,7 @@ class Shard:
     def _describe(
         self, pages: Sequence[EncodedPage], previous: int | None, batches: Batches, *, moved: bool
     ) -> tuple[Position, bytes]:
-        last, now = pages[-1], _now()
+        last, now = pages[-1], now_ms()
         answers = [page.fetched_at for page in pages if page.answered]
         entry = ledger.Entry(
             feed=self._names.feed,
@@ -231,10 +232,7 @@ class Transactions:
         async with deadline(timeout, "delivery of ledger entry and cursor"):
             for future in [
                 await self._producer.send(topic, value, names.key, names.shard)
-                for topic, value in (
-                    (names.ledger_topic, entry),
-                    (names.cursor_topic, position.encode()),
-                )
+                for topic, value in ((names.ledger_topic, entry), (names.cursor_topic, position.encode()))
             ]:
                 await future
         async with deadline(timeout, "the commit"):
@@ -252,8 +250,7 @@ class Transactions:
             if batches.waiting >= size:
                 await batches.delivered()
             await batches.add(
-                islice(page.events, first, first + size),
-                lambda event, limit: self._oversized(page, event, limit),
+                islice(page.events, first, first + size), lambda event, limit: self._oversized(page, event, limit)
             )
             now = time.monotonic()
             if now - began > timeout * FILLING_SHARE:
@@ -281,7 +278,3 @@ class Transactions:
                 else:
                     pulse().aborts += 1
                     await producer.abort_transaction()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

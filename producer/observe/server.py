@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from producer.config import Server
 from producer.errors import ProducerError, SettingsError
 from producer.observe import metrics, status
+from producer.observe.door import limited
 from producer.observe.pulse import Pulse
 from producer.observe.status import Owners
 
@@ -23,7 +24,7 @@ log = logging.getLogger("vtj.service")
 BEAT: Final = 2.0  # s between two snapshots of the page
 LOOK: Final = 15.0  # s between two questions to the group coordinator, while somebody looks
 VIEWERS: Final = 200
-CONNECTIONS: Final = 256  # at once; more are closed as they come
+CONNECTIONS: Final = 256  # at once
 FIRST_REQUEST: Final = 10.0  # s that a new connection may take to say what it wants
 FRESH: Final = 1.0  # s that the metrics are told again, whoever asks
 PAGE: Final = {"": "text/html", "status.css": "text/css", "status.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -134,16 +135,15 @@ def _file(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.Respons
 
 
 class _Door:
-    """Makes the protocol of each new connection: aiohttp's, while there is room. Who asks nothing is put out."""
+    """Who asks nothing is put out after a while."""
 
     def __init__(self) -> None:
         self._silent: set[Any] = set()
 
     def opened(self, server: web.Server) -> asyncio.BaseProtocol:
-        if len(server.connections) >= CONNECTIONS:
-            return _Closed()
-        made = server()
-        self._silent.add(made)
+        made = limited(server, CONNECTIONS)
+        if isinstance(made, web.RequestHandler):
+            self._silent.add(made)
         asyncio.get_running_loop().call_later(FIRST_REQUEST, self._put_out, made)
         return made
 
@@ -162,12 +162,6 @@ class _Door:
         if connection in self._silent:
             self._silent.discard(connection)
             connection.force_close()
-
-
-class _Closed(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
 
 
 @contextlib.asynccontextmanager

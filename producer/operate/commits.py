@@ -44,7 +44,7 @@ class LoggedShard:
         await self._shard.commit(pages)
         took, last = time.monotonic() - began, pages[-1]
         pulse().committed(self._bucket, pages, took)
-        told = {
+        told: dict[str, object] = {
             "cursor": last.cursor,
             "pages": len(pages),
             "records": sum(page.records for page in pages),
@@ -54,4 +54,7 @@ class LoggedShard:
             "ms": round(took * 1000, 1),
             "upToDate": last.up_to_date,
         }
+        # Pages are fetched ahead, in another task: the request that this one may know is not theirs.
+        if requests := [page.request for page in pages if page.request]:
+            told["xRoadId"] = ", ".join(requests)
         log.info(COMMITTED if last.up_to_date else f"{COMMITTED}, more to come", told)

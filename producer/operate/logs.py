@@ -6,19 +6,27 @@ names its values, `log.info("committed cursor %(cursor)d", {"cursor": 5})`: in J
 
 import logging
 import sys
+import threading
 import time
 import traceback
-from types import TracebackType
 from typing import Any, Final, Literal
 
 import orjson
-import structlog
-from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter
-from structlog.typing import EventDict, Processor
 
 from producer.errors import ProducerError
 from producer.observe import pulse
 from producer.redaction import redacted
+
+# Where structlog finds rich it imports it, for tracebacks as nobody wants them here: a seventh of the service's start.
+rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter  # noqa: E402
+from structlog.typing import EventDict, Processor  # noqa: E402
+
+del sys.modules["rich"]
+if rich is not None:
+    sys.modules["rich"] = rich
 
 log = logging.getLogger("vtj")
 AUDIT: Final = "vtj.audit"
@@ -74,9 +82,10 @@ def trace(error: BaseException | None) -> str:
 
 def _json(_: Any, __: str, event: EventDict) -> str:
     values = event.pop("positional_args")
-    event.update({name: told for name, variable in _CONTEXT.items() if (told := variable.get())})
     line = {"time": event.pop("time"), "level": event.pop("level"), "logger": event.pop("logger")}
-    line |= {"message": event.pop("event"), **(values if isinstance(values, dict) else {}), **event}
+    line |= {"message": event.pop("event")}
+    line |= {name: told for name, variable in _CONTEXT.items() if (told := variable.get())}
+    line |= {**(values if isinstance(values, dict) else {}), **event}  # what the line itself says is nearer
     return orjson.dumps(line, default=str).decode()
 
 
@@ -106,7 +115,7 @@ def set_up(level: str, form: Literal["console", "json"]) -> None:
 
     Never lower for the libraries, at no level of ours: aiokafka's `send()` writes keys and values to its DEBUG log.
     And while a broker is away it writes a warning per partition and try; what that means for us, we say ourselves.
-    A library says the same thing every half a minute at most. What ends the process unforeseen goes the same way.
+    A library says the same thing every half a minute at most. Warnings, and what nobody has foreseen, go the same way.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_Seldom())
@@ -126,13 +135,17 @@ def set_up(level: str, form: Literal["console", "json"]) -> None:
     )
     logging.raiseExceptions = False  # a record that cannot be written would be quoted as it is
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("aiokafka.consumer.fetcher").setLevel(logging.CRITICAL)
     log.setLevel(level.upper())
     logging.getLogger(AUDIT).setLevel(logging.INFO)
 
-    def unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        message = "ended by a fault of its own"
-        handler.handle(log.makeRecord(log.name, logging.CRITICAL, "", 0, message, (), (kind, error, trace)))
+    def unforeseen(message: str, error: BaseException | None) -> None:
+        # By the handler itself: the demo's full screen has taken it out.
+        info = None if error is None else (type(error), error, error.__traceback__)
+        handler.handle(log.makeRecord(log.name, logging.CRITICAL, "", 0, message, (), info))
 
-    sys.excepthook = unforeseen
+    sys.excepthook = lambda _, error, __: unforeseen("ended by a fault of its own", error)
+    threading.excepthook = lambda told: unforeseen("a thread ended by a fault of its own", told.exc_value)
+    sys.unraisablehook = lambda told: unforeseen("an error that nobody could be told", told.exc_value)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from producer.config import Kafka
+from producer.config import Settings
 from producer.errors import Doubt
 from producer.events.groups import Group, change_topic, state_topic
 from producer.events.identities import identity_topic
@@ -17,7 +17,7 @@ from producer.events.protection import Protection, order_stored
 from producer.kafka import cursor
 from producer.kafka.connection import deadline
 from producer.kafka.names import SHARDS, Names
-from producer.kafka.reader import ends, reader, until
+from producer.kafka.reader import stored
 from producer.kafka.table import Table
 from producer.persons.roster import Roster
 
@@ -34,14 +34,12 @@ class Orders:
 
     def __init__(
         self,
-        settings: Kafka,
+        settings: Settings,
         instance: str,
         roster: Roster,
         *,
         state: Names,
         order: Group,
-        prefix: str,
-        partitions: int,
         decode: Callable[[bytes], Awaitable[dict[str, Any]]],
     ) -> None:
         async def active(value: bytes) -> bool:
@@ -50,14 +48,15 @@ class Orders:
         async def progress(value: bytes) -> Mapping[str, Any]:
             return cursor.decode(value, state.cursor_topic).progress or {}
 
-        self._settings, self._instance, self._roster = settings, instance, roster
+        kafka, prefix, partitions = settings.kafka, settings.data_prefix, settings.topics.partitions
+        self._kafka, self._instance, self._roster = kafka, instance, roster
         self._decode, self._partitions = decode, partitions
         self._key = state.key.decode()
         self._changes, self._identities = change_topic(prefix, order), identity_topic(prefix)
         self._moved = asyncio.Event()  # the state has gone on
-        self._active = Table[bool](settings, instance, state_topic(prefix, order), partitions, active)
+        self._active = Table[bool](kafka, instance, state_topic(prefix, order), partitions, active)
         self._progress = Table[Mapping[str, Any]](
-            settings, instance, state.cursor_topic, SHARDS, progress, lambda *_: self._moved.set()
+            kafka, instance, state.cursor_topic, SHARDS, progress, lambda *_: self._moved.set()
         )
         self._unknown: dict[str, int] = {}  # key → which of its joinings
         self._joinings = count()
@@ -80,7 +79,7 @@ class Orders:
         Where the state stands in the changes is read before the state itself. So that may know some of the changes
         after it, but never lacks one that is passed over.
         """
-        async with deadline(self._settings.commit_timeout, "reading who is under turvakielto"):
+        async with deadline(self._kafka.commit_timeout, "reading who is under turvakielto"):
             await self._progress.current()
             offsets = self._offsets(self._changes)
             await self._active.current()
@@ -103,7 +102,7 @@ class Orders:
             if not waiting:
                 continue
             try:
-                async with deadline(self._settings.commit_timeout, "reading whom the state lacks"):
+                async with deadline(self._kafka.commit_timeout, "reading whom the state lacks"):
                     unread = await self._unread()
                     await self._active.current()
             except Doubt as doubt:
@@ -129,15 +128,7 @@ class Orders:
         found: Sequence[int] = self._progress.rows.get(self._key, {}).get("offsets", {}).get(topic, ())
         return found
 
-    async def _from(
-        self, topic: str, offsets: Sequence[int]
-    ) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
+    def _from(self, topic: str, offsets: Sequence[int]) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
         """What is committed from these offsets on; of whole partitions where there are none."""
         here = [TopicPartition(topic, at) for at in range(self._partitions)]
-        wanted = await ends(self._settings, self._instance, here)
-        async with reader(self._settings, self._instance) as consumer:
-            consumer.assign(here)
-            for partition, offset in zip(here, offsets, strict=False):
-                consumer.seek(partition, offset)
-            async for record in until(consumer, wanted):
-                yield record
+        return stored(self._kafka, self._instance, here, offsets=offsets)

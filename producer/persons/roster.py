@@ -6,7 +6,6 @@ Whoever has a record and is in the watchlist no more is let go: a tombstone take
 """
 
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
@@ -14,8 +13,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from producer.config import Kafka
+from producer.config import Settings
 from producer.events.identities import CORRECTION, Codes, Known, identity_topic
+from producer.events.instant import now_ms
 from producer.events.pseudonyms import Pseudonyms
 from producer.kafka.connection import deadline
 from producer.kafka.table import Table
@@ -38,24 +38,19 @@ class Roster:
 
     def __init__(
         self,
-        settings: Kafka,
+        settings: Settings,
         instance: str,
         *,
-        prefix: str,
-        data_prefix: str,
-        partitions: int,
-        listing: bool,
         hidden: Pseudonyms | None,
         known: Callable[[bytes], Awaitable[Known]],
     ) -> None:
-        self.listing = listing
+        kafka, partitions = settings.kafka, settings.topics.partitions
+        self.listing = settings.upstream.listing
         self.key: Callable[[str], str] = hidden.of if hidden else str
-        self._timeout = settings.commit_timeout
-        self.topic = watchlist_topic(prefix)
-        self.watched = Table[Entry](settings, instance, self.topic, partitions, decode, self._listed)
-        self.identities = Table[Known](
-            settings, instance, identity_topic(data_prefix), partitions, known, self._identified
-        )
+        self._timeout = kafka.commit_timeout
+        self.topic, identities = watchlist_topic(settings.topics.prefix), identity_topic(settings.data_prefix)
+        self.watched = Table[Entry](kafka, instance, self.topic, partitions, decode, self._listed)
+        self.identities = Table[Known](kafka, instance, identities, partitions, known, self._identified)
         self.members: dict[str, dict[str, None]] = defaultdict(dict)  # bucket → codes
         self.versions: Counter[str] = Counter()  # bucket → how often its members have changed
         self.joining: dict[str, dict[str, None]] = defaultdict(dict)  # bucket → keys without a record
@@ -175,10 +170,10 @@ class Bucket:
                 del self._news[key]
                 if not joining:
                     self._own.pop(key, None)
-            return Page("FOLLOWED", self._name, cursor, cursor, False, _now(), news)
+            return Page("FOLLOWED", self._name, cursor, cursor, False, now_ms(), news)
         listed = self._listed()
         if not listed:
-            return Page("CHANGE", self._name, cursor, cursor, True, _now(), ())
+            return Page("CHANGE", self._name, cursor, cursor, True, now_ms(), ())
         return await self._asking.changes_since(cursor, bucket=self._name, listed=listed)
 
     async def news(self) -> None:
@@ -206,7 +201,3 @@ class Bucket:
             codes = [*dict.fromkeys([*self._roster.members[self._name], *self._own.values()])]
             self._encoded = state, orjson.dumps(codes) if codes else b""
         return self._encoded[1]
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -16,7 +16,7 @@ from producer.events.examples import record as example
 from producer.events.files import Fault, Report, read_json, stop
 from producer.events.files import folder as schemas
 from producer.events.framing import SingleObject
-from producer.events.groups import Catalogue, Group
+from producer.events.groups import Catalogue
 from producer.events.shapes import Schema
 from producer.events.wire import Misfit
 from producer.model import Page
@@ -109,7 +109,9 @@ def _kept(folder: Path, catalogue: Catalogue, release: Path) -> Iterator[Fault]:
         else:
             path = groups / f"{new.suffix}.avsc"
             yield from _compared(new.schema, old.schema, files, release.name, basis, path)
-            yield from _moved(path, new, old, release.name)
+            if new.suffix != old.suffix:
+                what = f"in release {release.name} the topic ended with {old.suffix}"
+                yield Fault(path, what, f"Rename it to {old.suffix}.avsc.")
     yield from _compared(catalogue.unmapped.schema, before.unmapped.schema, files, release.name, basis, basis)
     yield from _compared(catalogue.dead_letter, before.dead_letter, files, release.name, basis, basis)
     yield from _compared(catalogue.identity, before.identity, files, release.name, basis, basis)
@@ -122,11 +124,6 @@ def _compared(
         # The envelope's record has no file of its name: each group has it under its own.
         path = files.get(one.record) or (basis if one.field else group)
         yield Fault(path, one.what, CLOSED, one.field)
-
-
-def _moved(path: Path, new: Group, old: Group, release: str) -> Iterator[Fault]:
-    if new.suffix != old.suffix:
-        yield Fault(path, f"in release {release} the topic ended with {old.suffix}", f"Rename it to {old.suffix}.avsc.")
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -4,7 +4,6 @@ Own code, on the HTTP client that is here already: python-schema-registry-client
 confluent-kafka a second Kafka client.
 """
 
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -46,9 +45,7 @@ class Registry:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -103,36 +100,17 @@ class Registry:
         body = None if schema is None else orjson.dumps({"schema": orjson.dumps(schema).decode(), "schemaType": "AVRO"})
         try:
             async with self._session.request(method, self._root + path, data=body, allow_redirects=False) as response:
-                status, answer = response.status, await _read(response)
+                status, answer = response.status, await http.body(response, LARGEST)  # what is cut off is no JSON
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             trouble = faults.from_connection(error, what, self._root)
         else:
-            found = _object(answer)
+            found = http.json_object(answer)
             if status == 200 and found is not None:
                 return found
             if status == 404 and found is not None and found.get("error_code") in UNKNOWN:
                 return None
             trouble = faults.from_status(status, found, what)
         raise trouble  # outside the `except`: aiohttp's errors carry the request with its credentials
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """At most a little more than LARGEST: what is cut off is no JSON."""
-    parts, size = [], 0
-    async for part in response.content.iter_chunked(64 * 1024):
-        parts.append(part)
-        size += len(part)
-        if size > LARGEST:
-            break
-    return b"".join(parts)
-
-
-def _object(answer: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(answer)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _there(found: dict[str, Any] | None, what: str) -> dict[str, Any]:
@@ -150,7 +128,7 @@ def _id(found: dict[str, Any], subject: str) -> int:
 
 def _schema(found: dict[str, Any], subject: str) -> Schema:
     text = found.get("schema")
-    schema = _object(text.encode()) if isinstance(text, str) else None
+    schema = http.json_object(text) if isinstance(text, str) else None
     if schema is None:
         raise faults.garbled(subject)
     return schema

@@ -15,6 +15,7 @@ from producer.events.groups import Catalogue, change_topic, state_topic
 from producer.events.identities import identity_topic
 from producer.events.protection import restricted_topics
 from producer.events.shapes import Schema
+from producer.observe.audit import audit
 from producer.registry.client import Registry
 from producer.registry.compatibility import breaks
 
@@ -90,7 +91,10 @@ async def register(registry: Registry, findings: Sequence[Finding]) -> list[Find
         there = await registry.schema(number)
         return Finding(subject, finding.state, _checked(subject, number, there or {}))
 
-    return await _each(one, findings)
+    registered = await _each(one, findings)
+    if new := sum(finding.state != "same" for finding in findings):
+        audit("schemas: %(registered)d registered", {"registered": new})
+    return registered
 
 
 async def framing(settings: Settings, catalogue: Catalogue) -> Confluent:

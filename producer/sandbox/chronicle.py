@@ -10,16 +10,15 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from math import isqrt
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import orjson
 
+from producer.events.instant import HELSINKI
 from producer.sandbox.dice import Dice
 from producer.sandbox.hetu import scramble
 from producer.sandbox.register import Group, Register
 from producer.sandbox.stories import STORIES, Story, Told, newcomer
 
-HELSINKI: Final = ZoneInfo("Europe/Helsinki")
 BEGIN: Final = date(2026, 1, 1)
 
 _BEGIN_MS: Final = int(datetime.combine(BEGIN, time(), HELSINKI).timestamp()) * 1000

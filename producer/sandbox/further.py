@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from producer.events import examples
 from producer.events.codesets import Codesets
+from producer.events.framing import full_name
 from producer.events.groups import Catalogue
 from producer.events.groups import Group as Kind
 from producer.events.shapes import Schema
@@ -76,6 +77,6 @@ class _Maker:
             self._name(schema[1])
         elif isinstance(schema, dict):
             if schema["type"] == "record":
-                self._named[f"{schema['namespace']}.{schema['name']}"] = schema
+                self._named[full_name(schema)] = schema
             for inner in [one["type"] for one in schema.get("fields", ())] + [schema.get("items")]:
                 self._name(inner)

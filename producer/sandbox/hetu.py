@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
-CHECK: Final = "0123456789ABCDEFHJKLMNPRSTUVWXY"
+from producer.redaction import CHECK
+
 SIGNS: Final = {1800: "+", 1900: "-YXWVU", 2000: "ABCDEF"}
 
 _LAST_BIRTH: Final = date(2025, 12, 31)

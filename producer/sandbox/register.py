@@ -50,10 +50,7 @@ class Home(NamedTuple):
 def home(dice: Dice, kunta: str, since: date) -> Home:
     """A dwelling nobody really lives in: its address and its dwelling id are two groups."""
     postal, town, stad = MUNICIPALITIES[kunta]
-    parts: Group = {
-        "rakennustunnus": building_code(dice.below(90_000_000)),
-        "osoitenumero": 1 + dice.below(3),
-    }
+    parts: Group = {"rakennustunnus": building_code(dice.below(90_000_000)), "osoitenumero": 1 + dice.below(3)}
     if dice.chance(0.8):
         parts |= {"huoneistokirjain": dice.pick("ABCDEF"), "huoneistonumero": f"{1 + dice.below(120):03d}"}
         if dice.chance(0.1):

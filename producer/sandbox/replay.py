@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from producer.errors import SettingsError
-from producer.sandbox.chronicle import HELSINKI
+from producer.events.instant import HELSINKI
 from producer.sandbox.register import Group
 
 

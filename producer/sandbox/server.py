@@ -1,15 +1,18 @@
 """The sandbox as a whole: put together from its options, served over HTTP, and controlled from the same process."""
 
+import asyncio
 import json
 import math
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 from aiohttp import web
 
+from producer.config.sources import first_line
 from producer.errors import SettingsError
+from producer.observe.door import limited
 from producer.sandbox import xroad
 from producer.sandbox.control import Control, guard
 from producer.sandbox.faults import Script, steps
@@ -22,6 +25,7 @@ ACCOUNT: Final = "sandbox"  # user name and password, unless others are given: f
 MOST_PERSONS: Final = 100_000
 
 _LARGEST_REQUEST: Final = 64 << 20  # bytes: a big city sends all its codes at once
+CONNECTIONS: Final = 512  # at once
 
 
 class Sandbox:
@@ -83,22 +87,16 @@ class Sandbox:
         self._service = Service(
             self._source,
             self._script,
-            account=(username, ACCOUNT if password_file is None else _first_line(password_file)),
+            account=(username, ACCOUNT if password_file is None else _password(password_file)),
             quota=requests_per_minute,
             page_size=page_size,
             security_server=xroad.SecurityServer(xroad_clients, certified=client_certs is not None),
         )
         self._control = Control(self._source, self._script, self._service)
+        self.grow, self.append, self.codes = self._source.grow, self._source.append, self._source.codes  # see Log
+        self.state = self._control.state
 
     # control, mirrored by /_sandbox/
-
-    def grow(self, changes: int) -> None:
-        """The next changes are in the log at once."""
-        self._source.grow(changes)
-
-    def append(self, records: Iterable[Any]) -> list[int]:
-        """Records as they are, whatever JSON they may be. Returns their keys."""
-        return self._source.append(records)
 
     def set_faults(self, script: list[dict[str, Any]]) -> None:
         """Replaces the script of faults. Raises SettingsError."""
@@ -108,14 +106,6 @@ class Sandbox:
         """(kirjausavain, record) of every entry after a cursor, in order."""
         return [(key, json.loads(record)) for key, record in self._source.entries(after)]
 
-    def codes(self) -> list[str]:
-        """Today's code of every person that the permit selects."""
-        return self._source.codes()
-
-    def state(self) -> dict[str, Any]:
-        """entries, first and last key (first: None while empty), requests by endpoint, faults applied by name."""
-        return self._control.state()
-
     # life
 
     async def __aenter__(self) -> Self:
@@ -123,20 +113,24 @@ class Sandbox:
         app.add_routes([*self._service.routes(), *self._control.routes()])
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await self._runner.setup()
-        host, port = self._address
+        (host, port), server = self._address, self._runner.server
+        assert server is not None
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                lambda: limited(server, CONNECTIONS), host, port, ssl=self._tls
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise SettingsError(
                 f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port, or 0 for a free one"
             ) from None
-        port = self._runner.addresses[0][1]
+        port = self._listening.sockets[0].getsockname()[1]
         scheme = "https" if self._tls else "http"
         self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
         self._service.stop()
         await self._runner.cleanup()
 
@@ -156,13 +150,11 @@ def _tls(certificate: Path, key: Path, clients: Path | None) -> ssl.SSLContext:
         ) from None
 
 
-def _first_line(path: Path) -> str:
+def _password(path: Path) -> str:
     try:
-        line = path.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"cannot read {path}", hint="the password file holds the password, one line") from None
-    _require(bool(line), f"{path} holds no password")
-    return line
+        return first_line(path)
+    except ValueError as trouble:
+        raise SettingsError(f"{path} {trouble}", hint="the password file holds the password, one line") from None
 
 
 def _script(path: Path) -> Any:

@@ -14,44 +14,65 @@ code alone: who follows the old one gets the record of the correction and then n
 """
 
 import asyncio
-import base64
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from producer import http
+from producer.model import CURSOR_MAX
 from producer.sandbox import xroad
 from producer.sandbox.faults import Script, piecemeal, refusal, reset, stopped, twisted
-from producer.sandbox.register import Group
-from producer.sandbox.requests import Muutokset, Perustiedot, PerustiedotVko
+from producer.sandbox.log import Log
+from producer.sandbox.replay import Replay
 
 _METHODS: Final = {"kirjausavain": "GET", "muutokset": "POST", "perustiedot": "POST", "perustiedot-vko": "POST"}
 _PATHS: Final = {f"/api/v1/{one}{'/*' * (one == 'kirjausavain')}": method for one, method in _METHODS.items()}
 
-Body = TypeVar("Body", bound=BaseModel)
+MOST_CODES: Final = 1000  # in one request of perustiedot or perustiedot-vko
+
+Source = Log | Replay
 
 
-class Source(Protocol):
-    """Where answers come from: the log made from a seed, or a replay. See `Log` for the contracts."""
+class _Body(BaseModel):
+    """Exactly the known properties, of exactly their types (`additionalProperties: false`)."""
 
-    async def prepare(self) -> None: ...
-    def page(self, cursor: int, persons: frozenset[str] | None, size: int) -> bytes: ...
-    def cursor_before(self, day: date) -> int: ...
-    def persons(self, codes: Sequence[str], kinds: Sequence[str] | None) -> list[Group]: ...
-    async def weekly(
-        self, codes: Sequence[str] | None, municipalities: Sequence[str], kinds: Sequence[str] | None
-    ) -> tuple[str, list[Group]]: ...
-    def grow(self, changes: int) -> None: ...
-    def append(self, records: Iterable[Any]) -> list[int]: ...
-    def entries(self, after: int) -> Iterator[tuple[int, bytes]]: ...
-    def codes(self) -> list[str]: ...
-    def state(self) -> dict[str, Any]: ...
+    # A property that is left out is not the same as null, which is refused: hence no `| None` here.
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def given(self, name: str) -> bool:
+        return name in self.model_fields_set
+
+
+class Muutokset(_Body):
+    cursor: Annotated[int, Field(alias="viimeisinKirjausavain", ge=0, le=CURSOR_MAX)]
+    hetulista: list[str] = Field(default=[], repr=False)
+
+
+class Perustiedot(_Body):
+    hetulista: list[str] = Field(max_length=MOST_CODES, repr=False)
+    tietoryhmat: list[str] = []
+
+
+class PerustiedotVko(_Body):
+    hetulista: list[str] = Field(default=[], max_length=MOST_CODES, repr=False)
+    kuntakoodit: list[str] = []
+    tietoryhmat: list[str] = []
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> Self:
+        if self.given("hetulista") == self.given("kuntakoodit"):
+            raise ValueError("either hetulista or kuntakoodit")
+        return self
+
+
+Body = TypeVar("Body", bound=_Body)
 
 
 class Refused(Exception):
@@ -87,7 +108,7 @@ class Service:
     ) -> None:
         self._source = source
         self._script = script
-        self._login = f"Basic {base64.b64encode(':'.join(account).encode()).decode()}"
+        self._login = http.basic(*account)
         self._quota = quota
         self._page_size = page_size
         self._security_server = security_server

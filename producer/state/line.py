@@ -11,18 +11,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from producer.config import Kafka
+from producer.config import Settings
 from producer.errors import Stop
 from producer.events import wire
 from producer.events.convert import Converter
 from producer.events.groups import Catalogue, change_topic
 from producer.events.identities import CORRECTION, FORMER
 from producer.events.identity import usable_code
+from producer.events.instant import now_ms
 from producer.events.page import CORRECTED, GROUPS, PERSON
 from producer.events.protection import ORDER
 from producer.events.state import Blanks
@@ -34,6 +35,7 @@ from producer.model import EncodedPage, Page
 from producer.observe.pulse import pulse
 from producer.persons.roster import Roster
 from producer.state.load import BATCH, encode
+from producer.upstream.retrying import Snapshots
 
 log = logging.getLogger("vtj.state")
 
@@ -44,10 +46,6 @@ READ: Final = (CORRECTION, ORDER)  # groups whose events are decoded
 
 OWN: Final = 160  # bytes of a value in which feed and bucket stand
 Offsets = dict[str, list[int]]  # topic → the next offset of each partition
-
-
-class Persons(Protocol):
-    async def persons(self, codes: Sequence[str]) -> Page: ...
 
 
 @dataclass(slots=True, repr=False)
@@ -66,20 +64,19 @@ class StateLine:
 
     def __init__(
         self,
-        settings: Kafka,
+        settings: Settings,
         instance: str,
         catalogue: Catalogue,
         converter: Converter,
         blanks: Blanks,
-        upstream: Persons,
+        upstream: Snapshots,
         *,
         topics: Mapping[str, int],
-        prefix: str,
-        feed: str,
         decode: Callable[[bytes], Awaitable[dict[str, Any]]],
         roster: Roster,
     ) -> None:
-        self._settings, self._instance = settings, instance
+        self._kafka, self._instance = settings.kafka, instance
+        feed, prefix = settings.feed.name, settings.data_prefix
         self._converter, self._blanks, self._upstream = converter, blanks, upstream
         self._topics = topics
         self._decode = decode
@@ -106,12 +103,12 @@ class StateLine:
             await asyncio.sleep(PAUSE)
 
     async def _run(self, open_shard: Callable[[], AbstractAsyncContextManager[Shard]], *, once: bool) -> None:
-        async with open_shard() as shard, reader(self._settings, self._instance) as consumer:
+        async with open_shard() as shard, reader(self._kafka, self._instance) as consumer:
             here = [TopicPartition(topic, at) for topic, count in self._topics.items() for at in range(count)]
-            async with deadline(self._settings.commit_timeout, "finding the change topics"):
+            async with deadline(self._kafka.commit_timeout, "finding the change topics"):
                 await consumer._client.set_topics([*self._topics])  # else it asks for one after the other
                 consumer.assign(here)
-                wanted = await ends(self._settings, self._instance, here) if once else {}
+                wanted = await ends(self._kafka, self._instance, here) if once else {}
             for topic, offsets in shard.progress.get("offsets", {}).items():
                 for at, offset in enumerate(offsets):
                     if topic in self._topics:
@@ -134,7 +131,7 @@ class StateLine:
         protected = [code for code, key in asked.items() if key in touched.protected]
         if protected:  # does not wait for perustiedot
             blank = [self._blanks.withheld(code) for code in protected]
-            page = Page("SNAPSHOT", STATE, cursor, cursor, False, _now(), blank)
+            page = Page("SNAPSHOT", STATE, cursor, cursor, False, now_ms(), blank)
             await shard.commit([replace(await encode(page, [self._converter]), progress=shard.progress)])
         codes, answered, pages = list(asked), dict[str, None](), list[EncodedPage]()
         for first in range(0, len(codes), BATCH):
@@ -150,7 +147,7 @@ class StateLine:
         told: dict[bytes | None, set[str]] = {}
         for event in (one for page in pages for one in page.events):
             told.setdefault(event.key, set()).add(event.topic)
-        at = _now()
+        at = now_ms()
         tombstones = [
             one
             for key in (*answered, *replaced, *left)
@@ -215,7 +212,3 @@ class StateLine:
 
 def _code(record: Any) -> Any:
     return record.get(PERSON) if isinstance(record, dict) and isinstance(record.get(GROUPS), list) else None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

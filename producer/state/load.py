@@ -1,23 +1,23 @@
 """The initial load (alkulataus): what is valid now of everybody, and where the feed goes on from there."""
 
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol, overload
+from typing import Any, Final, overload
 
 from producer import pipeline
 from producer.errors import MalformedPage, SettingsError
 from producer.events.convert import Converter
 from producer.events.identities import former_codes
-from producer.events.instant import today
+from producer.events.instant import now_ms, today
 from producer.events.page import GROUPS, PERSON
 from producer.events.state import gathered
 from producer.kafka.names import STATE
 from producer.kafka.shard import Shard
 from producer.model import EncodedEvent, EncodedPage, Page
+from producer.upstream.retrying import Snapshots
 
 BATCH: Final = 1000  # persons; the most that perustiedot takes
 # DVV keeps a cursor for two weeks; a day is for following from it.
@@ -49,16 +49,6 @@ class Progress:
     extracted: str | None = None
     done: bool = False
     restricted: bool = False
-
-
-class Asking(Protocol):
-    """Upstream, asked again until it answers."""
-
-    async def persons(self, codes: Sequence[str]) -> Page: ...
-
-    async def weekly(self, codes: Sequence[str], municipalities: Sequence[str]) -> Page: ...
-
-    async def first_cursor(self, day: date) -> int: ...
 
 
 class Codes(Sequence[str]):
@@ -133,7 +123,7 @@ class Introducing:
 async def load(
     shard: Shard,
     wanted: Wanted,
-    asking: Asking,
+    asking: Snapshots,
     converters: Sequence[Converter],
     report: Callable[[Progress], None],
     most: int,
@@ -181,14 +171,15 @@ async def load(
 async def _store(shard: Shard, progress: Progress, beside: Mapping[str, Any] = MappingProxyType({})) -> None:
     """A commit without events."""
     cursor = progress.cursor
-    nothing = EncodedPage(STATE, cursor if shard.cursor is None else shard.cursor, cursor, progress.done, _now(), 0, ())
+    before = cursor if shard.cursor is None else shard.cursor
+    nothing = EncodedPage(STATE, before, cursor, progress.done, now_ms(), 0, ())
     await shard.commit([replace(nothing, progress={**shard.progress, "load": asdict(progress), **beside})])
 
 
 async def _pages(
     wanted: Wanted,
     progress: Progress,
-    asking: Asking,
+    asking: Snapshots,
     converters: Sequence[Converter],
     introducing: Introducing | None,
     beside: Any,
@@ -258,7 +249,3 @@ async def _cursor_before(extracted: date, first_cursor: Callable[[date], Awaitab
             hint="Load from perustiedot instead (without --weekly), or wait for the next snapshot.",
         )
     return await first_cursor(day)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,9 +3,9 @@
 import ssl
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
-from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -16,12 +16,12 @@ from producer import http
 from producer.config import Upstream as Settings
 from producer.credentials import secret, trust
 from producer.errors import MalformedPage, ProducerError, SettingsError
+from producer.events.instant import now_ms
 from producer.model import BUCKET, Page
 from producer.observe import pulse
 from producer.upstream import answer, faults, xroad
 from producer.upstream.budget import Budget
 
-CHUNK: Final = 64 * 1024
 LARGEST_FAULT: Final = 16 * 1024  # bytes of an error body that are looked at
 
 
@@ -62,9 +62,7 @@ class Upstream:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -76,10 +74,10 @@ class Upstream:
         """
         body = await self.raw_changes(cursor, listed=listed)
         parse = answer.parse_poison if cursor == self._poison else answer.parse_page
-        page = parse(body, bucket=bucket, previous=cursor, fetched_at=time.time_ns() // 1_000_000)
+        page = parse(body, bucket=bucket, previous=cursor, fetched_at=now_ms())
         if page.kind != "CHANGE":
             raise MalformedPage("Upstream answered perustiedot to a request of muutokset.", hint=answer.GATEWAY)
-        return page
+        return replace(page, request=pulse.request.get())
 
     async def raw_changes(self, cursor: int, *, listed: bytes = b"") -> bytes:
         """The same as upstream sent it, unpacked."""
@@ -104,7 +102,7 @@ class Upstream:
         if kinds is not None:  # null is refused
             asked |= {"tietoryhmat": kinds}
         body = await self._ask("POST", path, orjson.dumps(asked))
-        page = answer.parse_page(body, bucket=BUCKET, previous=0, fetched_at=time.time_ns() // 1_000_000)
+        page = answer.parse_page(body, bucket=BUCKET, previous=0, fetched_at=now_ms())
         if page.kind != "SNAPSHOT":
             raise MalformedPage(f"Upstream answered muutokset to a request of {path}.", hint=answer.GATEWAY)
         return page
@@ -158,27 +156,18 @@ class Upstream:
         return True if self._trust is None else self._trust(), headers
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body, unpacked; stops as soon as it grows too large, which is long before a bomb is."""
-        limit, parts, size = self._settings.max_response, [], 0
-        async for part in response.content.iter_chunked(CHUNK):
-            size += len(part)
-            if size > limit:
-                raise SettingsError(
-                    f"Upstream's answer is larger than {limit} bytes.",
-                    hint="Raise VTJ_UPSTREAM__MAX_RESPONSE, and give the process several times that in memory.",
-                )
-            parts.append(part)
-        return b"".join(parts)
+        limit = self._settings.max_response
+        body = await http.body(response, limit)
+        if len(body) > limit:
+            raise SettingsError(
+                f"Upstream's answer is larger than {limit} bytes.",
+                hint="Raise VTJ_UPSTREAM__MAX_RESPONSE, and give the process several times that in memory.",
+            )
+        return body
 
     async def _trouble(self, response: aiohttp.ClientResponse, call: str) -> ProducerError:
-        if self._client:
-            body = bytearray()
-            async for part in response.content.iter_chunked(CHUNK):
-                body += part
-                if len(body) > LARGEST_FAULT:
-                    break
-            if kind := xroad.fault_type(response.headers, bytes(body)):
-                return xroad.fault(kind, call, faults.retry_after(response.headers))
+        if self._client and (kind := xroad.fault_type(response.headers, await http.body(response, LARGEST_FAULT))):
+            return xroad.fault(kind, call, faults.retry_after(response.headers))
         return faults.from_status(response.status, response.headers, call)
 
 

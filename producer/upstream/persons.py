@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Final
 
+from producer.config.sources import read_text
 from producer.errors import SettingsError
-from producer.redaction import IDENTITY_CODE
+from producer.redaction import CHECK, IDENTITY_CODE
 
-CHECK: Final = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 SHOWN: Final = 10
+NO_CODE, MISCOUNTED = "not an identity code", "the check character is wrong"
+DOUBLED = "the same code as on a line before"
 
 
 def read_persons(path: Path) -> list[str]:
@@ -18,13 +20,9 @@ def read_persons(path: Path) -> list[str]:
     """
     hint = "A file of persons has identity codes, one a line, in capitals, each once."
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        trouble = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError:
-        trouble = "is not UTF-8"
-    else:
-        trouble = ""
+        text, trouble = read_text(path), ""
+    except ValueError as error:
+        text, trouble = "", str(error)
     if trouble:
         raise SettingsError(f"The file of persons {path} {trouble}.", hint=hint)
     codes = checked(text, f"The file of persons {path}", hint)
@@ -39,30 +37,20 @@ def read_persons(path: Path) -> list[str]:
 def checked(text: str, where: str, hint: str) -> list[str]:
     """The codes of a text, as of a file of persons; none when there is none. where, hint: begin and end the errors."""
     codes: dict[str, int] = {}
-    malformed: list[int] = []
-    miscounted: list[int] = []
-    doubled: list[int] = []
+    wrong: dict[str, list[int]] = {NO_CODE: [], MISCOUNTED: [], DOUBLED: []}
     for number, line in enumerate(text.split("\n"), 1):
         code = line.strip()
         if not code:
             continue
         if not IDENTITY_CODE.fullmatch(code):
-            malformed.append(number)
+            wrong[NO_CODE].append(number)
         elif CHECK[int(code[:6] + code[7:10]) % 31] != code[10]:
-            miscounted.append(number)
+            wrong[MISCOUNTED].append(number)
         elif codes.setdefault(code, number) != number:
-            doubled.append(number)
-    problems = [
-        f"{what}: {_lines(numbers)}."
-        for what, numbers in [
-            ("not an identity code", malformed),
-            ("the check character is wrong", miscounted),
-            ("the same code as on a line before", doubled),
-        ]
-        if numbers
-    ]
-    if problems:
-        raise SettingsError(f"{where} has errors: {' '.join(problems)}", hint=hint)
+            wrong[DOUBLED].append(number)
+    if any(wrong.values()):
+        told = " ".join(f"{what}: {_lines(numbers)}." for what, numbers in wrong.items() if numbers)
+        raise SettingsError(f"{where} has errors: {told}", hint=hint)
     return list(codes)
 
 

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any, Final, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from producer.config import Upstream as Settings
 from producer.errors import MalformedPage, UpstreamGone, UpstreamUnavailable
 from producer.model import BUCKET, Page
 from producer.observe.pulse import pulse
+from producer.upstream.client import Upstream
 
 log = logging.getLogger("vtj.upstream")
 
@@ -104,3 +105,20 @@ def _log(state: RetryCallState) -> None:
     if state.attempt_number & (state.attempt_number - 1):
         return  # the 1st, 2nd, 4th, 8th … are told: an upstream that is away for a night must not fill the log
     log.warning("%s Asking again in %.1f s (try %d).", error, state.upcoming_sleep, state.attempt_number + 1)
+
+
+class Snapshots(Retrying):
+    """The same of what is valid now. kinds: groups to ask for, or None: all that the account may see."""
+
+    def __init__(
+        self, client: Upstream, settings: Settings, *, kinds: Sequence[str] | None, patience: float | None
+    ) -> None:
+        super().__init__(client, settings, patience=patience)
+        self._client, self._kinds = client, kinds
+
+    async def persons(self, codes: Sequence[str]) -> Page:
+        return await self.again(lambda: self._client.persons(codes, self._kinds))
+
+    async def weekly(self, codes: Sequence[str], municipalities: Sequence[str]) -> Page:
+        asked = {"codes": codes, "municipalities": municipalities}
+        return await self.again(lambda: self._client.weekly(**asked, kinds=self._kinds))

@@ -8,9 +8,10 @@ from typing import Final
 
 from tests.bench import encoder, translating, verifying
 from tests.bench.pages import as_json, pages
-from tests.bench.report import Figures, cpu, page, rate
+from tests.bench.report import VIEWERS, Figures, cpu, page, rate
 from tests.bench.runs import ROOT
 from tests.bench.several import Several
+from tests.bench.upstream import CALM
 from tests.broker import VERSION, NoKafka, find_broker
 
 DISTINCT: Final = 60
@@ -26,12 +27,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.quick:
         sizes = {"rounds": 1, "each": 4, "long": 12, "load": 1000, "long_load": 3000, "listed": 300, "interval": 1}
-        sizes |= {"verify": 20_000, "translate": 2000, "each_bucket": 1, "idle": 2}
+        sizes |= {"verify": 20_000, "translate": 2000, "each_bucket": 1, "idle": 2, "calm": 3, "watched": 12}
         output = args.output
     else:
         sizes = {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 1_000_000}
         sizes |= {"listed": 300_000, "interval": 5, "verify": 10_000_000, "translate": 1_000_000}
-        sizes |= {"each_bucket": 40, "idle": 20}
+        sizes |= {"each_bucket": 40, "idle": 20, "calm": 400, "watched": 400}
         output = args.output or ROOT / "docs" / "benchmarks.md"
     try:
         broker = find_broker(own=not args.quick)
@@ -78,6 +79,11 @@ def measure(bench: Several, bootstrap: str, broker: str, sizes: dict[str, int]) 
         idle_after=bench.idle_after(each),
         verifying=verifying.measured(bootstrap, sizes["verify"]),
         translating=translating.measured(bootstrap, sizes["translate"]),
+        calm=bench.product(sizes["calm"], CALM),
+        watched=[
+            (bench.watched(sizes["watched"], 0), bench.watched(sizes["watched"], VIEWERS))
+            for _ in range(sizes["rounds"])
+        ],
         starts=[bench.start() for _ in range(sizes["rounds"])],
         encoding=encoder.measure(repeats=sizes["rounds"] * 3),
         hand_overs=[bench.hand_overs() for _ in range(sizes["rounds"])],

@@ -17,7 +17,7 @@ from producer.operate.pace import quiet_collector
 from producer.sandbox.hetu import identity
 from producer.state.load import Codes, Progress, Wanted
 from producer.upstream.persons import read_persons
-from producer.upstream.snapshots import Snapshots
+from producer.upstream.retrying import Snapshots
 from tests.bench.meter import Meter
 from tests.bench.pages import SEED
 

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,6 +12,7 @@ class Reading(TypedDict):
     """events, seconds, cpu: from the first request to the last commit; cpu in seconds, user and system, all threads.
 
     start_cpu: CPU before. rss: resident megabytes after each commit; peak: the highest ever. Both 0 but on Linux.
+    latencies: ms from the read page to its commit, of each page that was told of.
     """
 
     events: int
@@ -20,6 +22,7 @@ class Reading(TypedDict):
     start_cpu: float
     rss: list[float]
     peak: float
+    latencies: list[float]
 
 
 class Meter:
@@ -28,14 +31,17 @@ class Meter:
         self._ended = (0.0, 0.0)
         self._events = 0
         self._rss: list[float] = []
+        self._latencies: list[float] = []
 
     def first_request(self) -> None:
         """Call it before every request; the first one counts."""
         self._began = self._began or _now()
 
-    def committed(self, events: int) -> None:
+    def committed(self, events: int, read: Sequence[int] = ()) -> None:
+        """read: when each page was (ms)."""
         self._ended = _now()
         self._events += events
+        self._latencies += [time.time() * 1000 - at for at in read]
         self._rss.append(resident(os.getpid()))
 
     def tell(self) -> None:
@@ -50,6 +56,7 @@ class Meter:
             "start_cpu": began[1],
             "rss": [round(one, 1) for one in self._rss],
             "peak": resident(os.getpid(), "VmHWM"),
+            "latencies": [round(one, 1) for one in self._latencies],
         }
         print(json.dumps(reading), flush=True)
 

@@ -42,12 +42,12 @@ PERSONS: Final = 1_000_000
 LAST_DAY: Final = date(2026, 11, 1)
 
 
-def pages(count: int, mix: str = "common") -> Iterator[list[dict[str, Any]]]:
+def pages(count: int, mix: str = "common", records: int = RECORDS) -> Iterator[list[dict[str, Any]]]:
     """The records of `count` pages, every page of its own content; two or three groups a record."""
     vary = _Variation(Dice(SEED))
     kinds = [json.loads((EXAMPLES / f"{kind}.json").read_text())["tietoryhmat"][0] for kind in MIXES[mix]]
     for page in range(count):
-        yield [vary.record(kinds, page * RECORDS + at) for at in range(RECORDS)]
+        yield [vary.record(kinds, page * records + at) for at in range(records)]
 
 
 def groups_of_persons() -> list[bytes]:

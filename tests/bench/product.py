@@ -24,7 +24,7 @@ class MeteredFeed(Retrying):
 class MeteredShard(LoggedShard):
     async def commit(self, pages: Sequence[EncodedPage]) -> None:
         await super().commit(pages)
-        meter.committed(sum(len(page.events) for page in pages))
+        meter.committed(sum(len(page.events) for page in pages), [page.fetched_at for page in pages])
 
 
 def main() -> None:

@@ -16,7 +16,9 @@ from tests.bench.meter import Reading
 from tests.bench.pages import MIXES
 from tests.bench.several import BUCKETS, Calls, Scaling
 from tests.bench.translating import Translating
+from tests.bench.upstream import CALM_RECORDS
 
+VIEWERS: Final = 100
 NAMES: Final = {
     "baseline": "the straightforward script, one page a transaction",
     "page by page": "vtj-producer, one page a transaction",
@@ -32,6 +34,7 @@ class Figures:
     """rounds: each has a reading of every name in NAMES. starts: (s to the first request, idle MB).
 
     hand_overs: signal → s until another instance works. scaling: one instance and two, in each round.
+    calm: pages of 100 records, one after the other. watched: events/s without and with VIEWERS, in each round.
     """
 
     command: str
@@ -51,6 +54,8 @@ class Figures:
     hand_overs: Sequence[Mapping[signal.Signals, float]]
     scaling: Sequence[tuple[Scaling, Scaling]]
     calls: Calls
+    calm: Reading
+    watched: Sequence[tuple[float, float]]
 
 
 def rate(reading: Reading | Scaling) -> float:
@@ -72,7 +77,7 @@ def page(figures: Figures) -> str:
     loaded = long_load["rss"]
     listed, poll, following, buckets = figures.following
     verifying, read = figures.verifying, figures.verifying["rss"]
-    translating = figures.translating
+    translating, calm = figures.translating, sorted(figures.calm["latencies"])
     peaks = [long_run["peak"], *(one[who]["peak"] for one in rounds for who in one if who.startswith("product"))]
     return f"""\
 # Benchmarks
@@ -102,6 +107,10 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | resident, idle again after {rounds[0]["product"]["events"]:,} events | | {figures.idle_after:.0f} MB |
 | start to first request, without the broker's rebalance delay | ≤ 1.5 s | \
 {_spread([start for start, _ in figures.starts], "{:.2f}")} s |
+| a page of {CALM_RECORDS} records, from its last byte to its commit, nothing else to do | ≤ 100 ms | \
+half of {len(calm)} within {calm[len(calm) // 2]:.0f} ms, 99 % within **{calm[len(calm) * 99 // 100]:.0f} ms** |
+| events/s while {VIEWERS} look at the status page, by those while nobody does | ≥ 0.95× | \
+**{_spread([watched / alone for alone, watched in figures.watched], "{:.2f}×")}** |
 
 | initial load, twenty groups of a person | goal | measured |
 | --- | --- | --- |

@@ -2,12 +2,15 @@
 
 import json
 import os
+import selectors
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,12 +24,46 @@ from producer.events.groups import Catalogue
 from producer.sandbox.hetu import identity
 from tests.bench.meter import Reading, busy, resident
 from tests.bench.pages import SEED
+from tests.broker.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
 PARTITIONS: Final = 6
 # A page alone is under this many events, two pages together are above.
 ONE_PAGE: Final = 4000
+
+
+@contextmanager
+def watching(port: int, viewers: int) -> Iterator[None]:
+    """So many have the status page open: each gets its snapshots by a connection of its own."""
+    until = time.monotonic() + PATIENCE
+    with ExitStack() as opened, selectors.DefaultSelector() as reading:
+        while len(reading.get_map()) < viewers:
+            try:
+                one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            except ConnectionRefusedError:  # not yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+                continue
+            one.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            reading.register(one, selectors.EVENT_READ)
+        over = threading.Event()
+
+        def read() -> None:
+            while not over.is_set():
+                for key, _ in reading.select(0.1):
+                    if not key.fileobj.recv(1 << 16):  # type: ignore[union-attr]
+                        reading.unregister(key.fileobj)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        try:
+            yield
+            assert len(reading.get_map()) == viewers, "the status page has put viewers out"
+        finally:
+            over.set()
+            thread.join()
 
 
 class Bench:
@@ -107,6 +144,15 @@ class Bench:
             first, _ = self._seen(feed, 1)
             self._seen(feed, 2)  # it has waited, and waits again
             return first - began, resident(process.pid)
+
+    def watched(self, pages: int, viewers: int) -> float:
+        """Events/s while so many look at the status page, from the first request to that of the last page."""
+        feed, port = self._feed(), free_port()
+        env = self._settings(feed, pages) | {"VTJ_SERVER__PORT": str(port), "VTJ_SCHEDULE__INTERVAL": "60"}
+        with self._service(env), watching(port, viewers):
+            first, _ = self._seen(feed, pages)
+            last = self._told(feed)["last"]
+        return self._expected(pages - 1, "common") / (float(last) - first)
 
     def idle_after(self, pages: int) -> float:
         """Resident MB of the service when it waits again after that many pages."""

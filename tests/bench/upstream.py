@@ -1,7 +1,7 @@
 """Upstream for measuring: a process that serves ready pages from memory, so that making them costs the client nothing.
 
 `POST /<run>/<mix>/<pages>/api/v1/muutokset` answers page after page, cursor 0 to <pages>, the mix's ready ones over and
-over.
+over. Of the mix `calm` a page has 100 records, and comes so late that the one before is long committed.
 `POST /<run>/…/api/v1/perustiedot` tells the same of whoever is asked for, twenty groups of each.
 `GET /<run>` tells when the run's first and last request came (s, the monotonic clock, which all processes share) and
 how many.
@@ -19,6 +19,7 @@ import orjson
 from tests.bench.pages import MIXES, answer, as_json, groups_of_persons, pages
 
 END_OF_HEAD: Final = b"\r\n\r\n"
+CALM, CALM_RECORDS, CALM_PAUSE = "calm", 100, 0.25  # s
 
 
 class Served:
@@ -68,15 +69,17 @@ class Connection(asyncio.Protocol):
         self._received = b""
         pieces = self._served.answer(head.split()[1].decode(), body)
         size = sum(map(len, pieces))
-        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size)
-        self.transport.writelines(pieces)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size
+        pause = CALM_PAUSE if f"/{CALM}/".encode() in head else 0
+        asyncio.get_running_loop().call_later(pause, self.transport.writelines, [answer, *pieces])
 
 
 async def serve(count: int) -> None:
-    ready: dict[str, list[bytes]] = {mix: [] for mix in MIXES}
-    groups: dict[str, list[int]] = {mix: [] for mix in MIXES}
-    for mix in MIXES:
-        for records in pages(count, mix):
+    made = {mix: pages(count, mix) for mix in MIXES} | {CALM: pages(count, records=CALM_RECORDS)}
+    ready: dict[str, list[bytes]] = {mix: [] for mix in made}
+    groups: dict[str, list[int]] = {mix: [] for mix in made}
+    for mix, some in made.items():
+        for records in some:
             ready[mix].append(as_json(records))
             groups[mix].append(sum(len(record["tietoryhmat"]) for record in records))
     served, loop = Served(ready, groups_of_persons()), asyncio.get_running_loop()

@@ -71,6 +71,7 @@ async def read() -> None:
     assert report.sound
     reading: Reading = {
         "events": report.events,
+        "latencies": [],
         "commits": report.entries,
         "seconds": report.seconds,
         "cpu": time.process_time() - before,

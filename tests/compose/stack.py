@@ -113,6 +113,11 @@ class Stack:
             "exec", "-T", "sandbox", "python", "-Ic", ASK, f"{self.scheme}://127.0.0.1:8080/_sandbox/{path}", *given
         )
 
+    def cursor(self) -> int:
+        """Where the feed stands in Kafka; -1 while nobody can tell."""
+        told = self.try_to("run", "--rm", "-T", "--no-deps", "producer", "cursor", "show", "--json").stdout
+        return max((one["cursor"] for one in map(json.loads, told.splitlines()) if one["bucket"] == "0"), default=-1)
+
     def metric(self, query: str) -> float | None:
         """As Prometheus has it; None while it knows nothing."""
         url = f"http://localhost:{self.ports['PROMETHEUS_PORT']}/api/v1/query?query={quote(query)}"

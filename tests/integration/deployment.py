@@ -190,9 +190,9 @@ class Deployment:
             await apply(admin, plans, settings.topics.replication)
         return self
 
-    async def caught_up(self) -> Self:
+    async def caught_up(self, patience: float = 60) -> Self:
         """After a `run --once` that ended well."""
-        ended = await self.run("run", "--once")
+        ended = await self.run("run", "--once", patience=patience)
         assert ended.code == 0, ended.err
         return self
 

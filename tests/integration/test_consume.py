@@ -29,11 +29,11 @@ from producer.config import Settings, Topics
 from producer.events.convert import Converter
 from producer.events.framing import Framing, SingleObject
 from producer.events.groups import Catalogue
-from producer.events.identity import _CHECK as CHECK
 from producer.events.identity import usable_building
 from producer.events.pseudonyms import Pseudonyms
 from producer.kafka.names import SHARDS, java_hash
 from producer.model import EncodedEvent, Page
+from producer.redaction import CHECK
 from producer.registry.subjects import framing
 from tests.broker import VERSION, Broker
 from tests.broker.jars import java

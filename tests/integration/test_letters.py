@@ -222,12 +222,14 @@ async def test_a_letter_is_shown_told_and_given_up(old: Deployment) -> None:
     assert "henkilotunnus" in shown["detail"]
     revealed = await old.run("dead-letters", "show", building, "--reveal")
     assert json.loads(revealed.out.splitlines()[1])["tietoryhmat"][0]["sukunimi"] == SECRET
-    assert f"the content of {building} was shown by " in revealed.err
+    assert f"the content of {building} was shown, by " in revealed.err
 
-    assert (await said(old, "retry")).out.splitlines() == [
+    retried = await said(old, "retry")
+    assert retried.out.splitlines() == [
         "retried: 1; 2 events",
         "  2 stay: record-not-object: the change record is no JSON object",
     ]
+    assert retried.err.count("vtj.audit: retried 1 dead letter(s), by ") == retried.err.count("vtj.audit") == 1
     events = [decoded(one) for one in again(await old.stored())]
     assert [(one["personId"], one["kind"], one["cursor"], one["position"]) for one in events] == [
         (PRT, "REPLAY", 2, 1),
@@ -244,7 +246,7 @@ async def test_a_letter_is_shown_told_and_given_up(old: Deployment) -> None:
     assert await left(old) == {hopeless, another}
     done = await said(old, "discard", "-", "--reason", "a test", "--yes", given=f"{hopeless}\n{building}\n".encode())
     assert done.out == "discarded: 1; dealt with before: 1\n"
-    assert "discarded 1 dead letter(s) (a test) by " in done.err
+    assert "discarded 1 dead letter(s) (a test), by " in done.err
     assert await left(old) == {another}
     assert (await listed(old))[hopeless]["handled"]["reason"] == "a test"
     verified = await old.run("verify")

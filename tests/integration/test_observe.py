@@ -59,7 +59,7 @@ async def test_metrics_say_what_the_ledger_does_and_readiness_what_fails(deploym
             status, told = await ask(root, "/readyz")  # the group is being formed
             assert (status, [*told["failing"]["vtj"]]) == (503, ["group"])
             await running.says(f"committed cursor {sandbox.state()['last']}:")
-            await until_ready(root)
+            await until_answers(root, 200)
             (last,) = sandbox.append([change(somebody)])
             await running.says(f"committed cursor {last}:")
 
@@ -89,7 +89,7 @@ async def test_metrics_say_what_the_ledger_does_and_readiness_what_fails(deploym
             assert (status, [*told["failing"]["vtj"]]) == (503, ["upstream"])
             assert told["failing"]["vtj"]["upstream"].startswith("Upstream answered 503 ")
             sandbox.set_faults([])
-            await until_ready(root)
+            await until_answers(root, 200)
             assert of(await scraped(root), "vtj_retries_total", feed="vtj", cause="503")
 
             taken = await serving.but(VTJ_SERVER__PORT=root.rpartition(":")[2]).run("run")
@@ -106,10 +106,12 @@ async def test_metrics_say_what_the_ledger_does_and_readiness_what_fails(deploym
             assert "vtj.audit: stopped: told to, by" in ended.err
 
 
-async def until_ready(root: str) -> None:
+async def until_answers(root: str, status: int) -> Any:
+    """What /readyz says with that status."""
     async with asyncio.timeout(SOON):
-        while (await ask(root, "/readyz"))[0] != 200:
+        while (found := await ask(root, "/readyz"))[0] != status:
             await asyncio.sleep(0.05)
+    return found[1]
 
 
 async def test_once_serves_nobody(deployment: Deployment) -> None:

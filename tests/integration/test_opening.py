@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -219,8 +220,7 @@ async def test_a_cursor_record_that_cannot_be_trusted_stops(deployment: Deployme
 
 async def test_a_timeout_that_the_broker_does_not_grant_names_the_setting(deployment: Deployment) -> None:
     settings = deployment.create_topics().settings.kafka.model_copy(update={"transaction_timeout": 1000.0})
-    publisher = deployment.publisher()
-    publisher._settings = settings
+    publisher = replace(deployment.publisher(), settings=settings)
     with pytest.raises(KafkaRefused) as refused:
         async with publisher.open():
             pytest.fail("opened")

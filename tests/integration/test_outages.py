@@ -8,19 +8,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from producer.errors import Doubt
 from producer.kafka.ownership import membership
 from producer.kafka.reader import reader
 from producer.sandbox import Sandbox
 from tests.broker import Broker
-from tests.integration.deployment import Deployment, Ended, Instance, change, until
+from tests.chaos.proxy import Proxy
+from tests.integration.deployment import SOON, Deployment, Ended, Instance, change, until
 from tests.integration.pages import encoded
+from tests.integration.test_observe import address, ask, until_answers
 
 pytestmark = pytest.mark.kafka
 
 PROMISED = 5.0  # s, from SIGTERM to the end
 RECOVERS = 90.0
+FETCH = 1  # the protocol's number
 
 
 @pytest.fixture
@@ -122,6 +126,23 @@ async def test_catching_up_goes_on_after_a_freeze(frail_broker: Broker, prefix: 
     await assert_sound(deployment)
 
 
+async def test_readiness_says_that_it_is_kafka_and_comes_back(
+    frail_broker: Broker, prefix: str, sandbox: Sandbox
+) -> None:
+    deployment = (await feed(frail_broker, prefix, sandbox).apply_topics()).but(VTJ_SERVER__PORT="0")
+    async with deployment.start("run") as running:
+        root = await address(running)
+        await caught_up(running, sandbox)
+        await until_answers(root, 200)
+        async with frozen(frail_broker):  # nothing is to be committed: only heartbeats can tell
+            told = await until_answers(root, 503)
+            assert (told["ready"], [*told["failing"]["vtj"]]) == (False, ["kafka"])
+            assert (await ask(root, "/healthz"))[0] == 200
+        assert await until_answers(root, 200) == {"ready": True, "failing": {}}
+        ended = await running.stop()
+    assert_well_ended(ended)
+
+
 async def test_sigterm_is_heard_while_the_broker_is_frozen(frail_broker: Broker, prefix: str, sandbox: Sandbox) -> None:
     deployment = await feed(frail_broker, prefix, sandbox).apply_topics()
     async with deployment.start("run") as running:
@@ -176,6 +197,23 @@ async def test_a_broker_that_takes_connections_and_says_nothing_is_passed_over(
         deployment = Deployment(f"127.0.0.1:{port},{broker.bootstrap}", prefix).but(VTJ_KAFKA__COMMIT_TIMEOUT="3")
         async with reader(deployment.settings.kafka, "test") as consumer:
             assert consumer._client.cluster.brokers()
+
+
+async def test_whoever_leaves_a_broken_connection_is_not_cancelled(
+    broker: Broker, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fetch waits to be tried again; aiokafka cancels it, awaits it, and passes that on."""
+    deployment = Deployment(broker.bootstrap, prefix).create_topics()
+    async with (
+        Proxy(broker.bootstrap) as proxy,
+        reader(Deployment(proxy.address, prefix).settings.kafka, "test") as consumer,
+    ):
+        consumer.assign([TopicPartition(deployment.topic("cursor"), 0)])
+        fetch = await proxy.catch(FETCH)
+        fetch.cut()
+        async with asyncio.timeout(SOON):
+            while "Failed fetch messages" not in caplog.text:
+                await asyncio.sleep(0)
 
 
 async def test_a_broker_that_has_moved_is_looked_up_anew(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from producer.redaction import MASK
@@ -20,6 +21,7 @@ from producer.sandbox import Sandbox
 from tests import privacy
 from tests.integration.deployment import SOON, Deployment, change, kotikunta
 from tests.integration.quoting import CODES, NAME, ONE, OTHER, QUOTE, Answer, group, page, raw, says, upstream, xroad
+from tests.integration.test_observe import address
 
 pytestmark = pytest.mark.kafka
 
@@ -109,6 +111,33 @@ async def test_what_is_told_while_all_goes_well(deployment: Deployment, tmp_path
         for done in (tail, table):
             assert (done.code, ONE in done.out) == (0, True), done.err  # where it belongs, and nowhere else
             assert clean(done.err)
+
+
+async def test_what_the_port_tells_beside_the_log(deployment: Deployment) -> None:
+    """While a page with persons in all its corners is counted, and upstream quotes them in every refusal."""
+    paths = ("/", "/status.js", "/status.css", "/icon.svg", "/metrics", "/healthz", "/readyz")
+    async with upstream([page(muutokset=RECORDS), says(503)]) as told:
+        failing = (await deployment.small.apply_topics()).but(
+            VTJ_UPSTREAM__URL=told.url,
+            VTJ_SCHEDULE__INTERVAL="1",
+            VTJ_SERVER__PORT="0",
+            VTJ_LOG__FORMAT="json",
+            **DEBUG,
+        )
+        async with failing.start("run") as service, aiohttp.ClientSession(await address(service)) as session:
+            await service.says("committed cursor 9")
+            await service.says("Asking again")
+            answers = {path: await (await session.get(path)).text() for path in paths}
+            async with session.get("/events") as live:
+                answers["/events"] = (await live.content.readline()).decode()
+            ended = await service.stop()
+    assert clean(*answers.values(), ended.err, ended.out)
+    feed = json.loads(answers["/events"].removeprefix("data: "))["feeds"]["vtj"]
+    assert feed["why"] == json.loads(answers["/readyz"])["failing"]["vtj"]["upstream"]
+    assert feed["why"].startswith("Upstream answered 503 ")
+    for counted in ("letters", "unmapped"):
+        assert feed[counted], counted
+        assert all(f'="{name}"' in answers["/metrics"] for name in feed[counted])
 
 
 async def at_kafka(deployment: Deployment) -> list[str]:

@@ -41,7 +41,7 @@ async def fed(broker: Broker, prefix: str, sandbox: Sandbox) -> Deployment:
 async def last_answered(fed: Deployment, days: float) -> None:
     """As if nothing had been heard since then."""
     made = await parts(fed.settings)
-    async with made.publisher("0", fed.converter, lambda: True, ()).open() as shard:
+    async with made.publisher("0", ()).open() as shard:
         assert shard.cursor is not None
         at = time.time_ns() // 1_000_000 - int(days * DAY)
         await shard.commit([EncodedPage("0", shard.cursor, shard.cursor, True, at, 0, ())])

@@ -61,8 +61,8 @@ async def interleaved(deployment: Deployment, persons: Sequence[str]) -> Interle
     deployment.create_topics()
     names = deployment.names
     other = next(name for name in map(str, range(1, 99)) if not names.beside(name, names.feed))
-    publishers = [deployment.publisher(), deployment.publisher()]
-    publishers[1]._names = replace(names, bucket=other)
+    publisher = deployment.publisher()
+    publishers = [publisher, replace(publisher, names=replace(names, bucket=other))]
 
     def page(bucket: str, at: int, some: Sequence[str]) -> EncodedPage:
         made = encoded(deployment, at, at + 1, *map(change, some))

@@ -337,8 +337,7 @@ async def test_buckets_that_interleave_in_a_partition(deployment: Deployment, pe
     other = next(name for name in map(str, range(1, 99)) if not names.beside(name, names.feed))
 
     async def work(bucket: str, some: list[str]) -> None:
-        publisher = deployment.publisher()
-        publisher._names = replace(names, bucket=bucket)
+        publisher = replace(deployment.publisher(), names=replace(names, bucket=bucket))
         async with publisher.open() as shard:
             await shard.begin(1)
             for at in range(1, 6):

@@ -1,6 +1,7 @@
 """A client of Kafka is ended whatever it ends with, and a broker that is down is not asked."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from producer.config import Kafka
 from producer.errors import Doubt, Rejected
 from producer.kafka import connection
 from producer.kafka.connection import Admin, deadline, started
+from producer.operate.together import together
 
 
 class Broken:
@@ -38,6 +40,45 @@ async def test_the_fault_that_ended_the_work_is_told_and_not_what_the_client_mad
         async with started(client, Kafka(), "starting"):
             raise Doubt("the commit")
     assert client.closed
+
+
+class Stubborn(Broken):
+    """Hears a cancellation and goes on, a few times."""
+
+    async def start(self) -> None:
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    stop = start
+
+
+class Cancelled(Broken):
+    """Awaits what it has cancelled, as aiokafka's consumer does with a fetch that waits to try again."""
+
+    async def stop(self) -> None:
+        waiting = asyncio.ensure_future(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await waiting
+
+
+async def test_a_deadline_holds_although_the_client_keeps_its_cancellation_to_itself() -> None:
+    client: Any = Stubborn()
+    async with asyncio.timeout(10):
+        with pytest.raises(Doubt, match=r"starting: no end within 0\.05 s"):
+            async with started(client, Kafka(commit_timeout=0.05), "starting", stop_timeout=0.05):
+                pytest.fail("started")
+    assert client.closed
+
+
+async def test_a_cancellation_of_the_client_s_own_is_none_of_ours() -> None:
+    client: Any = Cancelled()
+    async with started(client, Kafka(), "starting"):
+        pass
+    assert client.closed
+    with pytest.raises(Doubt, match="not by us"):
+        await together(client.stop())
 
 
 async def test_work_that_is_done_stays_done() -> None:

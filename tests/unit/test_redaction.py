@@ -1,11 +1,14 @@
 """The last net, of the program and of the suite: what each catches, and that neither invents anything."""
 
 import argparse
+import gc
 import io
 import json
 import logging
 import sys
+import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -95,7 +98,7 @@ def test_the_net_is_under_this_very_test() -> None:
 def logging_as(level: str, form: Literal["console", "json"]) -> Iterator[io.StringIO]:
     """Standard error of a logging that is the program's alone; the suite's is put back afterwards."""
     root = logging.getLogger()
-    handlers, hook = root.handlers[:], sys.excepthook
+    handlers, hooks = root.handlers[:], (sys.excepthook, threading.excepthook, sys.unraisablehook)
     levels = {name: logging.getLogger(name).level for name in (None, "vtj", "aiokafka", "aiokafka.consumer.fetcher")}
     root.handlers[:] = []
     with redirect_stderr(io.StringIO()) as stream:
@@ -103,7 +106,9 @@ def logging_as(level: str, form: Literal["console", "json"]) -> Iterator[io.Stri
             logs.set_up(level, form)
             yield stream
         finally:
-            root.handlers[:], sys.excepthook = handlers, hook
+            root.handlers[:] = handlers
+            sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+            logging.captureWarnings(False)
             for name, before in levels.items():
                 logging.getLogger(name).setLevel(before)
 
@@ -148,14 +153,39 @@ def test_a_log_line_is_redacted_and_tells_no_foreign_text(form: Literal["console
         assert [json.loads(line)["logger"] for line in told.splitlines()] == ["asyncio", "vtj.kafka"]
 
 
+QUOTING = KeyError(CODES[0], "Salakammari")
+
+
+class Faulty:
+    def __del__(self) -> None:
+        raise QUOTING
+
+
+def fail() -> None:
+    raise QUOTING
+
+
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_what_ends_the_process_unforeseen_goes_the_same_way(form: Literal["console", "json"]) -> None:
+def test_what_nobody_has_foreseen_goes_the_same_way(form: Literal["console", "json"]) -> None:
     with logging_as("error", form) as stream:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("a library is old", stacklevel=1)
         logging.getLogger().handlers[:] = []  # as the demo's full screen does
-        sys.excepthook(KeyError, KeyError(CODES[0], "Salakammari"), None)
-    assert "ended by a fault of its own" in stream.getvalue()
-    assert "KeyError" in stream.getvalue()
-    assert not privacy.shown(stream.getvalue())
+        sys.excepthook(KeyError, QUOTING, None)
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        Faulty()
+        gc.collect()
+    told = stream.getvalue()
+    words = ["ended by a fault", "a thread ended by a fault", "an error that nobody could be told"]
+    assert all(one in told for one in ["a library is old", *words])
+    assert not privacy.shown(told)
+    if form == "json":
+        _, *unforeseen = [json.loads(line) for line in told.splitlines()]
+        assert [one["message"].removesuffix(" of its own") for one in unforeseen] == words
+        assert all(one["exception"].endswith("KeyError") for one in unforeseen)
 
 
 def test_no_library_speaks_below_a_warning() -> None:

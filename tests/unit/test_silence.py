@@ -22,7 +22,7 @@ from producer.sandbox.dice import Dice
 from producer.sandbox.faults import Step
 from producer.sandbox.hetu import personal_code
 from producer.sandbox.register import Register, home
-from producer.sandbox.requests import Muutokset, Perustiedot, PerustiedotVko
+from producer.sandbox.service import Muutokset, Perustiedot, PerustiedotVko
 from producer.upstream.answer import parse_page
 from producer.upstream.client import Upstream
 from producer.upstream.retrying import Retrying

@@ -32,22 +32,36 @@
 {{- if and .Release.IsInstall $values.strimzi.user (or $values.hooks.topics $values.hooks.load) -}}
 {{- $wrong = append $wrong "hooks.topics or hooks.load is true, but strimzi.user makes the account only afterwards: set them to false for this installation." -}}
 {{- end -}}
-{{- /* Without a cluster (helm template) nothing can be looked up. Every namespace has this account. */ -}}
-{{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
+{{- /* Without a cluster (helm template) nothing can be looked up. Every namespace has this ConfigMap. */ -}}
+{{- if lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt" -}}
+{{- $wanted := dict -}}
 {{- range include "vtj.files" . | fromJsonArray -}}
-{{- $secret := lookup "v1" "Secret" $.Release.Namespace (dir .) -}}
-{{- if and (not (hasKey ($secret.data | default dict) (base .))) (not (and $values.strimzi.user (eq (dir .) $.Release.Name))) -}}
-{{- $how := printf "kubectl -n %s create secret generic %s --from-file=%s=FILE" $.Release.Namespace (dir .) (base .) -}}
-{{- $wrong = append $wrong (printf "The settings name /run/secrets/%s, but %s. Make it: %s" . (ternary (printf "the Secret %s has no entry %s" (dir .) (base .)) (printf "there is no Secret %s" (dir .)) (not (empty $secret))) $how) -}}
-{{- end -}}
+{{- $_ := set $wanted (dir .) (append (get $wanted (dir .) | default list) (base .)) -}}
 {{- end -}}
 {{- range compact (append $values.image.pullSecrets $values.environment) -}}
-{{- if not (lookup "v1" "Secret" $.Release.Namespace .) -}}
-{{- $wrong = append $wrong (printf "There is no Secret %s in the namespace %s, which the values name: make it first." . $.Release.Namespace) -}}
+{{- $_ := set $wanted . (get $wanted . | default list) -}}
+{{- end -}}
+{{- if $values.strimzi.user -}}
+{{- $_ := unset $wanted .Release.Name -}}
+{{- end -}}
+{{- range $name, $keys := $wanted -}}
+{{- $secret := lookup "v1" "Secret" $.Release.Namespace $name -}}
+{{- $lacking := $keys -}}
+{{- range $keys -}}
+{{- if hasKey ($secret.data | default dict) . -}}{{- $lacking = without $lacking . -}}{{- end -}}
+{{- end -}}
+{{- if not $secret -}}
+{{- $wrong = append $wrong (printf "There is no Secret %s in the namespace %s. Make it: kubectl -n %s create secret generic %s%s" $name $.Release.Namespace $.Release.Namespace $name (include "vtj.checks.files" $keys)) -}}
+{{- else if $lacking -}}
+{{- $wrong = append $wrong (printf "The Secret %s has no entry %s, which the settings name." $name (join ", " $lacking)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- with $wrong -}}
 {{- fail (printf "\n\n%s\n" (join "\n" .)) -}}
 {{- end -}}
+{{- end }}
+
+{{- define "vtj.checks.files" -}}
+{{- range . }} --from-file={{ . }}=FILE{{ end -}}
 {{- end }}

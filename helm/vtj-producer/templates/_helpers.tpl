@@ -93,6 +93,9 @@ spec:
     - name: vtj-producer
       image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) }}
       args: {{ concat (list "--config" "/etc/vtj/vtj.toml") .command | toJson }}
+      env: # the image's own, which would go before the settings
+        - {name: VTJ_SERVER__HOST, value: ""}
+        - {name: VTJ_SERVER__PORT, value: ""}
       {{- with $root.Values.environment }}
       envFrom:
         - secretRef: {name: {{ . }}}

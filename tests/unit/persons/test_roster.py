@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.config import Kafka
+from producer.config import Settings, Upstream
 from producer.events.identities import Known
 from producer.kafka.watchlist import Entry
 from producer.model import EncodedEvent, Page
@@ -46,7 +46,7 @@ class Read(Roster):
 
 
 def roster() -> Read:
-    return Read(Kafka(), "test", prefix="vtj", data_prefix="vtj", partitions=1, listing=True, hidden=None, known=known)
+    return Read(Settings(upstream=Upstream(watchlist=True)), "test", hidden=None, known=known)
 
 
 async def read(one: Roster, watchlist: bool, code: str, bucket: str | None) -> None:

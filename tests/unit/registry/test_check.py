@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,9 @@ def faults(folder: Path) -> list[Fault]:
 
 
 def test_the_schemas_are_without_fault() -> None:
-    began = time.monotonic()
     checked = check()
     assert checked.faults == []
     assert checked.groups == len(list(SCHEMAS.glob("avro/groups/*.avsc")))
-    assert time.monotonic() - began < 5
 
 
 def test_a_copy_is_without_fault(folder: Path) -> None:

@@ -13,7 +13,8 @@ from producer.events.codesets import Codesets
 from producer.events.convert import Converter
 from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
-from producer.sandbox.chronicle import HELSINKI, registered_on
+from producer.events.instant import HELSINKI
+from producer.sandbox.chronicle import registered_on
 from producer.sandbox.log import Log
 from producer.upstream.answer import parse_page
 from tests.unit.sandbox.records import Record, with_values

@@ -1,5 +1,6 @@
 """The rules of VTJ-muutosrajapinta, asked through HTTP."""
 
+import asyncio
 import itertools
 import json
 from contextlib import suppress
@@ -404,6 +405,23 @@ async def test_a_request_that_is_too_large_is_not_read(client: Client, monkeypat
             url, body = f"{sandbox.url}/{path}", {"muutokset": ["x" * 2000]}
             async with client.session.post(url, json=body, headers=headers) as response:
                 assert response.status == 413, path
+
+
+async def test_connections_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS", 3)
+    async with Sandbox() as sandbox, asyncio.timeout(10):
+        port = int(sandbox.url.rpartition(":")[2])
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.session.get(f"{sandbox.url}/_sandbox/state")
+        for _, writer in opened:
+            writer.close()
+        while True:
+            with suppress(aiohttp.ClientConnectionError):
+                async with client.session.get(f"{sandbox.url}/_sandbox/state") as response:
+                    assert response.status == 200
+                    break
+            await asyncio.sleep(0.01)
 
 
 async def test_the_control_api_is_for_this_machine() -> None:

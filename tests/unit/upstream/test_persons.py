@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from producer.errors import SettingsError
-from producer.upstream.persons import CHECK, read_persons
+from producer.redaction import CHECK
+from producer.upstream.persons import read_persons
 
 # DVV's public test codes with the new century signs.
 PUBLIC = [
