@@ -15,11 +15,7 @@ LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.1
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-<<<<<<< HEAD
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test chaos soak bench profile clean
-=======
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test platform-test chaos soak bench profile clean
->>>>>>> main
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test platform-test chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
