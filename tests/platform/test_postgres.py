@@ -92,8 +92,9 @@ class Worker:
         own = {"localhost:9092": fed.bootstrap, ":8083": f":{free_port()}", "/run/secrets": str(secrets)}
         worker = recipe("worker.properties", own) + "offset.flush.interval.ms=500\n"
         (folder / "worker.properties").write_text(worker)
+        its = registry.url
         address = {
-            "http://localhost:8080/apis/registry/v2": registry.url.replace(CCOMPAT, "/apis/registry/v2"),
+            "http://localhost:8080/apis/registry/v2": its.replace(CCOMPAT, "/apis/registry/v2"),
             "localhost:5432": f"127.0.0.1:{database.port}",
             "/run/secrets": str(secrets),
             "vtj[.]state": f"{fed.prefix}[.]state",
