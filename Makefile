@@ -8,11 +8,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
   $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile pip
 
+LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make requirements"
+
 # What watches the clock has the machine nearly to itself; the rest in processes that wait more than they work, each
 # with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
-.PHONY: help demo test lint catalogue pictures requirements sbom release-check helm-test platform-test chaos soak bench profile clean
+.PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test platform-test chaos soak bench profile clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -37,15 +40,22 @@ catalogue: .venv/dev ## make docs/catalogue again; its catalogue.json is committ
 pictures: .venv/dev ## make the pictures of README.md again, of a real demo and its status page: docs/pictures
 	$(BIN)/python -m tests.pictures
 
-requirements: .venv/dev ## lock what the program runs on anew, the newest, with hashes: requirements/run.txt
+requirements: .venv/dev ## lock what it runs on and what builds it anew, the newest, with hashes: requirements/
 	$(INSTALL) 'uv>=0.9,<1'
-	$(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command "make requirements" --output-file requirements/run.txt pyproject.toml
+	$(LOCK) --output-file requirements/run.txt pyproject.toml
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(LOCK) --output-file requirements/build.txt -
 
 sbom: .venv/dev ## the bill of materials of what is locked, CycloneDX: dist/sbom.cdx.json
 	@mkdir -p dist
 	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
 	  --output-file dist/sbom.cdx.json requirements/run.txt
+
+image: ## the container image vtj-producer, labelled with version and commit
+	docker build --quiet --tag vtj-producer --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+compose-test: .venv/dev ## the image and the stacks of docs/compose.md on any Docker engine, with their figures
+	$(BIN)/python -m pytest -m long -s tests/compose $(ARGS)
 
 release-check: .venv/dev sbom ## sdist, wheel and bill of materials into dist, and all that must be right about them
 	$(INSTALL) 'pipx>=1.7,<2' 'twine>=6.1,<8' 'uv>=0.9,<1'

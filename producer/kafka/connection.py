@@ -43,6 +43,7 @@ GRACE = 5.0  # (s) beyond what the broker takes at most
 LONG = 5.0  # (s) of waiting for Kafka, before we say so
 
 CONNECT_SHARE = 0.15  # of a request's time, for a connection
+LIST_TRANSACTIONS = 66  # key of Kafka's protocol: there since 3.0
 
 
 class NotLetIn(Doubt):
@@ -85,6 +86,12 @@ async def _connected(
         )
         async with asyncio.timeout(request_timeout_ms / 1000 * CONNECT_SHARE):
             await made.connect()
+        if LIST_TRANSACTIONS not in made._versions:
+            made.close()
+            raise KafkaRefused(
+                f"Kafka at {host}:{port} is older than 3.0, or another make.",
+                hint="Apache Kafka 4.x is what this program is made for; docs/kafka.md says which were tried.",
+            )
         return made
     except (Stop, KafkaError, OSError) as error:
         stop = login.refused(error, f"{host}:{port}")

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -29,24 +29,26 @@ class Stored:
         return self.topic, self.partition
 
 
-def read_topics(bootstrap: str, prefix: str, *, patience: float = 120) -> list[Stored]:
-    """All records by topic, partition and offset.
+def read_topics(
+    bootstrap: str, prefix: str, *, patience: float = 120, access: Mapping[str, str] | None = None
+) -> list[Stored]:
+    """All records by topic, partition and offset. access: librdkafka's settings of TLS and the account.
 
     Raises TimeoutError when a transaction is still open after `patience` seconds, so that the end cannot be reached.
     """
-    slots = _slots(bootstrap, prefix)
+    reached: dict[str, str | int] = {"bootstrap.servers": bootstrap, "log_level": 0, **(access or {})}
+    slots = _slots(reached, prefix)
     deadline = time.monotonic() + patience
-    ends = _ends(bootstrap, slots, deadline)
+    ends = _ends(reached, slots, deadline)
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **reached,
             "group.id": f"oracle-{prefix}",  # asked for, and never joined
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
-            "log_level": 0,
         }
     )
     try:
@@ -86,8 +88,8 @@ def _read(consumer: Consumer, ends: dict[Slot, int], prefix: str, deadline: floa
     return [stored for slot in sorted(found) for stored in found[slot]]
 
 
-def _slots(bootstrap: str, prefix: str) -> list[Slot]:
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+def _slots(reached: Mapping[str, str | int], prefix: str) -> list[Slot]:
+    admin = AdminClient({**reached})
     topics = admin.list_topics(timeout=30).topics
     return sorted(
         (name, partition)
@@ -97,9 +99,9 @@ def _slots(bootstrap: str, prefix: str) -> list[Slot]:
     )
 
 
-def _ends(bootstrap: str, slots: Sequence[Slot], deadline: float) -> dict[Slot, int]:
+def _ends(reached: Mapping[str, str | int], slots: Sequence[Slot], deadline: float) -> dict[Slot, int]:
     """Where each partition ends, open transactions included: what read_committed must get past."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**reached})
     latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     wanted = {TopicPartition(topic, partition): latest for topic, partition in slots}
     while wanted:

@@ -1,7 +1,7 @@
 """What upstream told: the sandbox's log, and what each of its records must become."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.request import urlopen
@@ -39,8 +39,12 @@ class Expected:
 
 def read_log(sandbox: str) -> list[Change]:
     with urlopen(f"{sandbox.rstrip('/')}/_sandbox/log?after=0", timeout=600) as answer:
-        lines = [json.loads(line) for line in answer if line.strip()]
-    return [Change(line["kirjausavain"], line["muutos"]) for line in lines]
+        return parse_log(answer)
+
+
+def parse_log(lines: Iterable[bytes]) -> list[Change]:
+    told = [json.loads(line) for line in lines if line.strip()]
+    return [Change(one["kirjausavain"], one["muutos"]) for one in told]
 
 
 def fed(changes: Sequence[Change], persons: frozenset[str] | None) -> Iterator[tuple[int, Change]]:
