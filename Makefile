@@ -11,8 +11,7 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command "make requirements"
 
-# What watches the clock runs alone; the rest in processes that wait more than they work, each
-# with a Kafka of its own.
+# What watches the clock runs alone; the rest in processes that wait more than they work, each with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
 .PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test platform-test chaos soak bench profile clean
