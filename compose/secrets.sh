@@ -39,8 +39,8 @@ issue sandbox serverAuth sandbox
 issue producer clientAuth
 producer=$(password) reader=$(password)
 password >"$new/upstream"
-printf 'SCRAM-SHA-512=[password=%s]\n' "$producer" >"$new/vtj-producer.scram"
-printf 'SCRAM-SHA-512=[password=%s]\n' "$reader" >"$new/reader.scram"
+printf 'SCRAM-SHA-512=password=%s\n' "$producer" >"$new/vtj-producer.scram"
+printf 'SCRAM-SHA-512=password=%s\n' "$reader" >"$new/reader.scram"
 printf '%s\n' "$producer" >"$new/kafka-password"
 cat >"$new/kafka.conf" <<END
 security.protocol=SASL_SSL
