@@ -11,8 +11,7 @@ NEWEST_PIP := $(PYTHON) -m venv --without-pip .venv && \
 LOCK := $(BIN)/uv pip compile --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command "make requirements"
 
-# What watches the clock has the machine nearly to itself; the rest in processes that wait more than they work, each
-# with a Kafka of its own.
+# What watches the clock runs alone; the rest in processes that wait more than they work, each with a Kafka of its own.
 ALONE := tests/chaos tests/soak tests/integration/test_outages.py tests/integration/test_ownership.py
 
 .PHONY: help demo test lint catalogue pictures requirements sbom release-check image compose-test helm-test platform-test chaos soak bench profile clean
@@ -25,7 +24,7 @@ demo: .venv/demo ## see changes arrive in Kafka: sandbox, embedded broker and th
 
 test: lint ## everything that must be right, on a real Kafka (without the long tests)
 	$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile --durations=15 $(ALONE:%=--ignore=%) $(ARGS)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --durations=15 $(ALONE) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" --durations=15 $(ALONE) $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import rules, the schemas
 	$(BIN)/ruff check .

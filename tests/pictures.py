@@ -20,12 +20,11 @@ from producer.demo.news import News
 from producer.demo.screen import picture
 from producer.sandbox import Sandbox
 from tests.broker.ports import free_port
-from tests.browser import launched, reading
+from tests.browser import DESKTOP, launched, reading
 from tests.integration.deployment import Deployment
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
 COLUMNS, ROWS = 120, 36
-WIDTH = 1000  # of the page; about what README.md is given
 LIVE = 8.0  # s of changes that arrive one by one, once all that waited are told
 # Rich's own would have the font fetched from somewhere else.
 TEMPLATE: Final = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.S).replace(
@@ -66,7 +65,7 @@ async def status_page(path: Path) -> None:
         running = deployment.but(VTJ_SERVER__PORT=str(port), VTJ_SCHEDULE__INTERVAL="1")
         async with running.start("run") as service:
             await service.says("committed cursor", times=5)
-            one = await reading(browser, WIDTH, "en-GB")
+            one = await reading(browser, DESKTOP, "en-GB")
             await one.page.goto(f"http://127.0.0.1:{port}/")
             await expect(one.page.get_by_role("status")).to_have_text("Changes are flowing")
             await expect(one.page.locator("#shards li.own")).to_have_count(12)

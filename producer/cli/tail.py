@@ -94,7 +94,11 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
             from producer.registry.client import Registry
 
             registry = await stack.enter_async_context(Registry(settings.registry))
-        async for record in committed(settings.kafka, names, from_beginning=args.from_beginning, once=args.once):
+        # Closed here, whoever goes away: else the loop and its end would both do it.
+        told = await stack.enter_async_context(
+            contextlib.aclosing(committed(settings.kafka, names, from_beginning=args.from_beginning, once=args.once))
+        )
+        async for record in told:
             if person is None or record.key == person:
                 number = decoder.unknown(record.value)
                 if registry and number is not None:  # whatever wrote it: this version, an older one, a stranger

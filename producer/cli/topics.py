@@ -27,11 +27,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from producer.config import load
-    from producer.operate import logs
 
-    settings = load(args.config, feed=args.feed).settings
-    logs.set_up("warning", settings.log.format)
-    return asyncio.run(_run(settings, apply=args.apply))
+    return asyncio.run(_run(load(args.config, feed=args.feed).settings, apply=args.apply))
 
 
 async def _run(settings: "Settings", *, apply: bool) -> int:
@@ -39,6 +36,7 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.kafka import topics
     from producer.kafka.connection import administration
     from producer.observe.audit import audit
+    from producer.operate import logs
 
     permit = settings.permit.groups
     catalogue = Catalogue.load().within(permit)
@@ -47,6 +45,7 @@ async def _run(settings: "Settings", *, apply: bool) -> int:
         if apply:
             found = await topics.apply(admin, plans, settings.topics.replication)
             if found:
+                logs.set_up("warning", settings.log.format)  # not before: what goes wrong at Kafka is told once, by us
                 audit("topics: %(mended)d difference(s) mended", {"mended": len(found)})
         else:
             found = await topics.differences(admin, plans)

@@ -1,7 +1,7 @@
 """Reading topics back, for people and for checks: committed records only, outside any consumer group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -97,7 +97,7 @@ async def latest(
 
 async def committed(
     settings: Kafka, topics: Sequence[str], *, from_beginning: bool, once: bool
-) -> AsyncIterator[ConsumerRecord[bytes | None, bytes]]:
+) -> AsyncGenerator[ConsumerRecord[bytes | None, bytes]]:
     """The records of these topics, which must exist, each partition in its order.
 
     from_beginning: with what is kept already, else only what comes. once: ends when all that is there now is decided.

@@ -14,6 +14,7 @@ from typing import Final
 from tests.bench.encoder import Encoding
 from tests.bench.meter import Reading
 from tests.bench.pages import MIXES
+from tests.bench.runs import Watched
 from tests.bench.several import BUCKETS, Calls, Scaling
 from tests.bench.translating import Translating
 from tests.bench.upstream import CALM_RECORDS
@@ -34,7 +35,7 @@ class Figures:
     """rounds: each has a reading of every name in NAMES. starts: (s to the first request, idle MB).
 
     hand_overs: signal → s until another instance works. scaling: one instance and two, in each round.
-    calm: pages of 100 records, one after the other. watched: events/s without and with VIEWERS, in each round.
+    calm: pages of 100 records, one after the other. watched: without and with VIEWERS, in each round.
     """
 
     command: str
@@ -55,7 +56,7 @@ class Figures:
     scaling: Sequence[tuple[Scaling, Scaling]]
     calls: Calls
     calm: Reading
-    watched: Sequence[tuple[float, float]]
+    watched: Sequence[tuple[Watched, Watched]]
 
 
 def rate(reading: Reading | Scaling) -> float:
@@ -110,7 +111,8 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | a page of {CALM_RECORDS} records, from its last byte to its commit, nothing else to do | ≤ 100 ms | \
 half of {len(calm)} within {calm[len(calm) // 2]:.0f} ms, 99 % within **{calm[len(calm) * 99 // 100]:.0f} ms** |
 | events/s while {VIEWERS} look at the status page, by those while nobody does | ≥ 0.95× | \
-**{_spread([watched / alone for alone, watched in figures.watched], "{:.2f}×")}** |
+**{_spread([watched.rate / alone.rate for alone, watched in figures.watched], "{:.2f}×")}** |
+| CPU an event, likewise | | {_spread([watched.cpu / alone.cpu for alone, watched in figures.watched], "{:.2f}×")} |
 
 | initial load, twenty groups of a person | goal | measured |
 | --- | --- | --- |

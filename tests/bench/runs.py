@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.request import urlopen
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
@@ -31,6 +31,13 @@ PATIENCE: Final = 60.0
 PARTITIONS: Final = 6
 # A page alone is under this many events, two pages together are above.
 ONE_PAGE: Final = 4000
+
+
+class Watched(NamedTuple):
+    """Events/s; CPU of an event (µs)."""
+
+    rate: float
+    cpu: float
 
 
 @contextmanager
@@ -145,14 +152,17 @@ class Bench:
             self._seen(feed, 2)  # it has waited, and waits again
             return first - began, resident(process.pid)
 
-    def watched(self, pages: int, viewers: int) -> float:
-        """Events/s while so many look at the status page, from the first request to that of the last page."""
+    def watched(self, pages: int, viewers: int) -> Watched:
+        """From the first request to that of the last page, while so many look at the status page."""
         feed, port = self._feed(), free_port()
         env = self._settings(feed, pages) | {"VTJ_SERVER__PORT": str(port), "VTJ_SCHEDULE__INTERVAL": "60"}
-        with self._service(env), watching(port, viewers):
-            first, _ = self._seen(feed, pages)
-            last = self._told(feed)["last"]
-        return self._expected(pages - 1, "common") / (float(last) - first)
+        with self._service(env) as process, watching(port, viewers):
+            first, _ = self._seen(feed, 1)
+            before = busy(process.pid)
+            self._seen(feed, pages)
+            cpu, last = busy(process.pid) - before, float(self._told(feed)["last"])
+        events = self._expected(pages - 1, "common")
+        return Watched(events / (last - first), cpu / events * 1e6)
 
     def idle_after(self, pages: int) -> float:
         """Resident MB of the service when it waits again after that many pages."""

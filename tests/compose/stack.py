@@ -23,7 +23,7 @@ from tests.oracle.upstream import parse_log
 ROOT = Path(__file__).parents[2]
 IMAGE, PREFIX = "vtj-producer", "vtj"
 SOON = 180.0  # s: three brokers on a busy machine take their time
-CURE = "install Docker with compose 2.24.4 or later (Debian: apt-get install docker.io docker-compose), and start it"
+CURE = "install Docker with its compose plugin, 2.24.4 or later, and start it"
 # Within the sandbox's container: its control answers that machine alone.
 ASK = """
 import ssl, sys, urllib.request

@@ -94,7 +94,10 @@ class Instance:
             assert self._process.returncode is None or self.log.count(words) >= times, f"ended early:\n{self.log}"
             return self.log.count(words) >= times
 
-        await until(said, f"{words!r} from process {self.pid}, which said:\n{self.log}", patience)
+        try:
+            await until(said, repr(words), patience)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; process {self.pid} said:\n{self.log}") from None
 
     def signal(self, number: signal.Signals) -> None:
         self._since = time.monotonic()

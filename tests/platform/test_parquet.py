@@ -35,7 +35,7 @@ async def fed(broker: Broker, prefix: str, sandbox: Sandbox, registry: RealRegis
     plan = Deployment(broker.bootstrap, prefix, sandbox.url).small
     plan = plan.but(VTJ_REGISTRY__URL=registry.url, VTJ_REGISTRY__AUTO_REGISTER="true")
     deployment = await (await plan.apply_topics()).caught_up(PATIENCE)
-    first = next(one for one in await deployment.stored("change.kotikunta"))
+    first, *_ = await deployment.stored("change.kotikunta")
     abort(deployment, first, first.value)
     return deployment
 

@@ -45,12 +45,10 @@ async def test_the_fault_that_ended_the_work_is_told_and_not_what_the_client_mad
 class Stubborn(Broken):
     """Hears a cancellation and goes on, a few times."""
 
-    async def start(self) -> None:
+    async def stop(self) -> None:
         for _ in range(3):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
-
-    stop = start
 
 
 class Cancelled(Broken):
@@ -65,11 +63,30 @@ class Cancelled(Broken):
 
 async def test_a_deadline_holds_although_the_client_keeps_its_cancellation_to_itself() -> None:
     client: Any = Stubborn()
+    client.start = client.stop
     async with asyncio.timeout(10):
         with pytest.raises(Doubt, match=r"starting: no end within 0\.05 s"):
             async with started(client, Kafka(commit_timeout=0.05), "starting", stop_timeout=0.05):
                 pytest.fail("started")
     assert client.closed
+
+
+async def test_whoever_is_cancelled_while_the_client_stops_ends_there() -> None:
+    """Else it would go on working, and whoever let go of it would wait for it for ever."""
+    client: Any = Stubborn()
+
+    async def work() -> None:
+        async with started(client, Kafka(), "starting"):
+            leaving.set()
+        pytest.fail("went on")
+
+    leaving = asyncio.Event()
+    working = asyncio.ensure_future(work())
+    await leaving.wait()
+    await asyncio.sleep(0)  # it stops its client
+    working.cancel()
+    await asyncio.wait([working], timeout=10)
+    assert working.cancelled()
 
 
 async def test_a_cancellation_of_the_client_s_own_is_none_of_ours() -> None:

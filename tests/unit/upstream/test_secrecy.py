@@ -56,7 +56,7 @@ async def test_nothing_personal_is_told(
         body, status = answer
         named = {"Location": f"/{CODES[0]}", "X_Note": CODES[1], "Retry_After": CODES[0]}
         script.say(b"" if status == 204 else body, status, **named)
-    async with client(script, idle_timeout=0.2, **options) as upstream:
+    async with client(script, idle_timeout=1, **options) as upstream:
         with pytest.raises(ProducerError) as caught:
             await upstream.changes_since(5, listed=orjson.dumps(CODES))
     assert CODES[0].encode() in script.seen[0].body
