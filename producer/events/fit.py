@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from producer.events import wire
@@ -43,6 +43,7 @@ def spelled(name: str) -> str:
     return name if _WORD.fullmatch(name) else json.dumps(name)
 
 
+@lru_cache(4096)  # some groups never fit, and their names are few
 def label(path: str) -> str:
     """A path for people to count: without places in lists, and without names that might be content."""
     return _PLACE.sub("[]", _NUMBERED.sub("?", _QUOTED.sub("?", path)))

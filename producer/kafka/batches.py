@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -62,7 +62,7 @@ class Batches:
             slot = (event.topic, spread % partitions[event.topic])
             batch, ids = filling.get(slot) or filling.setdefault(slot, (create(), []))
             if _append(batch, event) is None:
-                await self._send(slot)
+                await self._send([slot])
                 batch, ids = filling[slot] = create(), []
                 _append(batch, event)  # the first record of a batch is always taken
             if event.value and event.headers:  # tombstones have no id, nor has the watchlist
@@ -77,8 +77,7 @@ class Batches:
         Every future must be looked at: aiokafka's commit does not notice a batch that the broker refused, and would
         move the cursor past lost events.
         """
-        for slot in [*self._filling]:
-            await self._send(slot)
+        await self._send([*self._filling])
         sent, self._sent = self._sent, []
         async with deadline(self._timeout, "delivery of the events"):
             results = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
@@ -98,13 +97,15 @@ class Batches:
         """(topic, partition) → first offset, last offset, count, SHA-256 (hex) over the ids in the order of offsets."""
         return {slot: [*span, self._digests[slot].hexdigest()] for slot, span in self._spans.items()}
 
-    async def _send(self, slot: Slot) -> None:
-        batch, ids = self._filling.pop(slot)
-        self._digests.setdefault(slot, hashlib.sha256()).update(b"".join(ids))
-        async with deadline(self._timeout, "sending a batch"):
-            refuse_count(slot[0], len(await self._producer.partitions_for(slot[0])), self._partitions[slot[0]])
-            future = await self._producer.send_batch(batch, slot[0], partition=slot[1])
-        self._sent.append((slot, batch.record_count(), future))
+    async def _send(self, slots: Sequence[Slot]) -> None:
+        async with deadline(self._timeout, "sending batches"):
+            for topic in {topic for topic, _ in slots}:
+                refuse_count(topic, len(await self._producer.partitions_for(topic)), self._partitions[topic])
+            for slot in slots:
+                batch, ids = self._filling.pop(slot)
+                self._digests.setdefault(slot, hashlib.sha256()).update(b"".join(ids))
+                future = await self._producer.send_batch(batch, slot[0], partition=slot[1])
+                self._sent.append((slot, batch.record_count(), future))
 
     def _fitting(self, event: EncodedEvent, oversized: Oversized) -> EncodedEvent:
         size = len(event.value) + len(event.key or b"") + sum(len(value) for _, value in event.headers)

@@ -1,8 +1,8 @@
 """Where one bucket of a feed is kept, and under which names."""
 
 from dataclasses import dataclass, replace
-
-from aiokafka.partitioner import murmur2
+from struct import iter_unpack
+from typing import Final
 
 # The shards of a deployment are the partitions of the cursor topic. The count is part of where a bucket lives,
 # so it can never change; 12 divides well among 2, 3, 4 and 6 instances.
@@ -14,10 +14,26 @@ STATE, BACKFILL, REPLAY, LETTERS = "state", "backfill", "replay", "letters"
 BESIDE = (STATE, BACKFILL, REPLAY, LETTERS)
 NO_NEWS = (STATE, BACKFILL, REPLAY)
 
+MURMUR_SEED: Final = 0x9747_B28C
+MURMUR: Final = 0x5BD1_E995
+WORD: Final = 0xFFFF_FFFF
+
 
 def java_hash(key: bytes) -> int:
-    """The number whose remainder by the partition count is where Java's default partitioner puts the key."""
-    return int(murmur2(key)) & 0x7FFFFFFF
+    """The number whose remainder by the partition count is where Java's default partitioner puts the key.
+
+    Kafka's murmur2 by words, since aiokafka's goes by bytes and takes twice the time.
+    """
+    size = len(key)
+    rest = size & 3
+    made = MURMUR_SEED ^ size
+    for (four,) in iter_unpack("<I", key[: size - rest]):
+        word = four * MURMUR & WORD
+        made = (made * MURMUR ^ (word ^ word >> 24) * MURMUR) & WORD
+    if rest:
+        made = (made ^ int.from_bytes(key[-rest:], "little")) * MURMUR & WORD
+    made = (made ^ made >> 13) * MURMUR & WORD
+    return (made ^ made >> 15) & 0x7FFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
