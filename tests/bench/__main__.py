@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.bench import encoder, translating, verifying
+from tests.bench import encoder, plots, translating, verifying
 from tests.bench.pages import as_json, pages
-from tests.bench.report import VIEWERS, Figures, cpu, page, rate
+from tests.bench.report import PICTURES, VIEWERS, Figures, cpu, page, rate
 from tests.bench.runs import ROOT
 from tests.bench.several import Several
 from tests.bench.upstream import CALM
@@ -30,7 +30,7 @@ def main() -> int:
         sizes |= {"verify": 20_000, "translate": 2000, "each_bucket": 1, "idle": 2, "calm": 3, "watched": 12}
         output = args.output
     else:
-        sizes = {"rounds": args.rounds, "each": 60, "long": 600, "load": 20_000, "long_load": 1_000_000}
+        sizes = {"rounds": args.rounds, "each": 60, "long": 4000, "load": 20_000, "long_load": 500_000}
         sizes |= {"listed": 300_000, "interval": 5, "verify": 10_000_000, "translate": 1_000_000}
         sizes |= {"each_bucket": 40, "idle": 20, "calm": 400, "watched": 400}
         output = args.output or ROOT / "docs" / "benchmarks.md"
@@ -42,10 +42,12 @@ def main() -> int:
     with broker, Several(broker, f"bench-{secrets.token_hex(3)}", min(sizes["each"], DISTINCT)) as bench:
         own = broker.way != "environment"
         named = f"Apache Kafka {VERSION} ({broker.way})" if own else "A Kafka of the environment"
-        told = page(measure(bench, broker.bootstrap, f"{named}: one broker, one replica, no fsync", sizes))
+        figures = measure(bench, broker.bootstrap, f"{named}: one broker, one replica, no fsync", sizes)
+    told = page(figures)
     print(f"\n{told}")
     if output:
         output.write_text(told, encoding="utf-8")
+        plots.draw(figures, output.parent / PICTURES)
     return 0
 
 

@@ -12,7 +12,8 @@ class Reading(TypedDict):
     """events, seconds, cpu: from the first request to the last commit; cpu in seconds, user and system, all threads.
 
     start_cpu: CPU before. rss: resident megabytes after each commit; peak: the highest ever. Both 0 but on Linux.
-    latencies: ms from the read page to its commit, of each page that was told of.
+    latencies: ms from the read page to its commit, of each page that was told of. course: (events, cpu) so far, after
+    each commit.
     """
 
     events: int
@@ -23,6 +24,7 @@ class Reading(TypedDict):
     rss: list[float]
     peak: float
     latencies: list[float]
+    course: list[tuple[int, float]]
 
 
 class Meter:
@@ -32,6 +34,7 @@ class Meter:
         self._events = 0
         self._rss: list[float] = []
         self._latencies: list[float] = []
+        self._course: list[tuple[int, float]] = []
 
     def first_request(self) -> None:
         """Call it before every request; the first one counts."""
@@ -41,6 +44,7 @@ class Meter:
         """read: when each page was (ms)."""
         self._ended = _now()
         self._events += events
+        self._course.append((self._events, self._ended[1]))
         self._latencies += [time.time() * 1000 - at for at in read]
         self._rss.append(resident(os.getpid()))
 
@@ -57,6 +61,7 @@ class Meter:
             "rss": [round(one, 1) for one in self._rss],
             "peak": resident(os.getpid(), "VmHWM"),
             "latencies": [round(one, 1) for one in self._latencies],
+            "course": [(events, round(cpu - began[1], 6)) for events, cpu in self._course],
         }
         print(json.dumps(reading), flush=True)
 

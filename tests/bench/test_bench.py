@@ -1,9 +1,11 @@
 """The benchmarks run, and their counts agree (the command fails otherwise). Nothing is said about speed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -30,4 +32,6 @@ def test_a_quick_run_measures_everything(broker: Broker, tmp_path: Path) -> None
     for who in ("the straightforward script, one", "vtj-producer, one page", "vtj-producer as it comes", "limit:"):
         assert f"| {who}" in page
     assert "| two by one |" in page
+    for picture in re.findall(r"\((pictures/[a-z-]+\.svg)\)", page):
+        assert ElementTree.parse(tmp_path / picture).getroot().tag.endswith("svg")
     assert "| hand-over after SIGTERM |" in page

@@ -72,6 +72,7 @@ async def read() -> None:
     reading: Reading = {
         "events": report.events,
         "latencies": [],
+        "course": [],
         "commits": report.entries,
         "seconds": report.seconds,
         "cpu": time.process_time() - before,
