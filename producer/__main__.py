@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from producer import __version__
 from producer.cli import COMMANDS
-from producer.errors import ProducerError, Stop
+from producer.errors import ProducerError
 from producer.redaction import redacted
 
 
@@ -37,12 +37,9 @@ def main() -> int:
     args = parser().parse_args()
     try:
         return int(args.run(args))
-    except Stop as stop:
-        print(redacted(f"vtj-producer: {stop}\n  → {stop.hint}"), file=sys.stderr)
-        return stop.exit_code
     except ProducerError as error:
-        print(redacted(f"vtj-producer: {error}"), file=sys.stderr)
-        return 1
+        print(redacted(f"vtj-producer: {error}\n  → {error.hint}"), file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `… | head`

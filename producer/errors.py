@@ -14,10 +14,10 @@ ProducerError                      message for people; never an identity code, n
 │   ├── RegistryFault         9    the schema registry is away, refuses, or lacks what we write with
 │   ├── PoisonPage           10    the same page has failed again and again, and nobody was away; the cursor stays
 │   └── Busy                 75    another instance holds the feed, or a group is at work (EX_TEMPFAIL: try later)
-├── UpstreamUnavailable            429, 5xx, resets, time-outs, answers cut short: wait and ask again
-├── Doubt                          the outcome at Kafka is not known: a new producer, and the cursor is read again
+├── UpstreamUnavailable       7    429, 5xx, resets, time-outs, answers cut short: wait and ask again
+├── Doubt                     8    the outcome at Kafka is not known: a new producer, and the cursor is read again
 │   └── Rejected                   Kafka answered, and does not take these records
-└── StepDown                       this instance lost the shard: let go, join again, begin at the stored cursor
+└── StepDown                 75    this instance lost the shard: let go, join again, begin at the stored cursor
 """
 
 
@@ -25,15 +25,16 @@ class ProducerError(Exception):
     """The root. Its text is meant for operators and carries no personal data.
 
     fault: of upstream's answers the status (`401`) or X-Road's type; `TLS`, `TLS alert`; else empty.
+    hint: what to do next. exit_code: of a command that ends with it.
     """
 
     fault = ""
+    exit_code = 1
+    hint = ""
 
 
 class Stop(ProducerError):
     """Ends the process; nothing is lost, the stored cursor is where the last commit left it."""
-
-    exit_code = 1
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
@@ -91,6 +92,9 @@ class Busy(Stop):
 class UpstreamUnavailable(ProducerError):
     """Upstream cannot answer now. retry_after: seconds that it asked us to wait, or None."""
 
+    exit_code = 7
+    hint = "Try again later; vtj-producer check finds the broken link."
+
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -99,6 +103,9 @@ class UpstreamUnavailable(ProducerError):
 class Doubt(ProducerError):
     """A Kafka call failed or did not end in time; what the broker made of it is not known."""
 
+    exit_code = 8
+    hint = "Is Kafka up, and reachable from here? vtj-producer check tells. Then do it again."
+
 
 class Rejected(Doubt):
     """Kafka refuses the records for what they are: the same ones will not fare better, unless it was set anew."""
@@ -106,3 +113,6 @@ class Rejected(Doubt):
 
 class StepDown(ProducerError):
     """Another instance owns the shard now, or the coordinator took it back."""
+
+    exit_code = 75
+    hint = "Try again when the other has ended: vtj-producer status tells who is at work."

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +42,9 @@ class Range:
 
 async def verify(made: Parts, wanted: Range, progress: Progress, *, upstream: bool = False) -> Report:
     """Raises SettingsError, TopicsDiffer, LedgerUnreadable, CursorUnreadable, KafkaGone, KafkaRefused."""
-    async with reader(made.settings.kafka, made.instance) as consumer:
+    async with AsyncExitStack() as stack:
+        async with reached(made.settings.kafka, "connecting to Kafka"):
+            consumer = await stack.enter_async_context(reader(made.settings.kafka, made.instance))
         return await Verification(made, wanted, consumer).run(progress, upstream=upstream)
 
 

@@ -53,7 +53,8 @@ class NotLetIn(Doubt):
 
     def __init__(self, what: str, stop: Stop) -> None:
         super().__init__(f"{what}: {stop} {stop.hint}")
-        self.stop = stop
+        self.stop, self.exit_code = stop, stop.exit_code
+        self.hint = "vtj-producer check walks the whole way to Kafka."
 
 
 # The last refusal that a connection has met within the innermost deadline: aiokafka tells only that it has no broker.

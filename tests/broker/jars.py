@@ -26,10 +26,10 @@ def java() -> str:
     return found
 
 
-def libs() -> Path:
-    """Folder of the jars; copied out of Maven's repositories the first time."""
+def libs(version: str = VERSION) -> Path:
+    """Folder of the jars of a Kafka; copied out of Maven's repositories the first time."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vtj-producer"
-    folder = cache / f"kafka-{VERSION}"
+    folder = cache / f"kafka-{version}"
     if folder.is_dir():
         return folder
     maven = shutil.which("mvn")
@@ -38,7 +38,7 @@ def libs() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=cache))
     try:
-        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}", f"-Dkafka.version={VERSION}"]
+        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}", f"-Dkafka.version={version}"]
         fetched = subprocess.run(
             [maven, "-B", "-q", "-f", str(POM), *copy],
             capture_output=True,

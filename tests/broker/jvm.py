@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import jars
-from .contract import SETTINGS, Broker, NoKafka, answers
+from .contract import SETTINGS, VERSION, Broker, NoKafka, answers
 from .orphans import Watcher
 from .ports import free_port
 
@@ -24,7 +24,7 @@ class JvmBroker(Broker):
     """settings: beside SETTINGS. controllers: addresses of all nodes of a cluster, of which this is `number`.
 
     listeners: of these names too, each with an address of its own in `addresses`. accounts: SCRAM accounts, as
-    kafka-storage takes them.
+    kafka-storage takes them. version: of Kafka.
     """
 
     way = "jvm"
@@ -38,8 +38,9 @@ class JvmBroker(Broker):
         options: Sequence[str] = ("-Xms128m", "-Xmx1536m"),
         listeners: Sequence[str] = (),
         accounts: Sequence[str] = (),
+        version: str = VERSION,
     ) -> None:
-        self._java, self._libs, self._options = jars.java(), jars.libs(), options
+        self._java, self._libs, self._options = jars.java(), jars.libs(version), options
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: Watcher | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="vtj-producer-kafka-"))

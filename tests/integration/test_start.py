@@ -118,8 +118,8 @@ async def test_a_cursor_of_a_newer_release_ends_the_run_and_nothing_moved(fed: D
 
 async def test_a_kafka_that_is_away_ends_the_start(deployment: Deployment) -> None:
     away = deployment.but(VTJ_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
-    for arguments in (["run"], ["run", "--once"], ["topics", "plan"], ["cursor", "show"], ["tail", "--once"]):
-        ended = await away.run(*arguments)
+    for arguments in ("run", "run --once", "topics plan", "cursor show", "tail --once", "status", "verify"):
+        ended = await away.run(*arguments.split())
         assert ended.code == 8, ended.err
         assert "Is Kafka up and reachable at 127.0.0.1:" in ended.err
         assert "Traceback" not in ended.err
