@@ -69,7 +69,7 @@ async def version(on: Site) -> str:
         await admin.describe_cluster()
         (spoken, *_) = [one._versions for one in admin._client._conns.values()]
     if spoken[FETCH][0] < FETCH_OF_4:
-        return "older than Kafka 4.0, which this program is tested with, or another make"
+        return "as Kafka 3.0 to 3.9"
     return "as Kafka 4.0 or later"
 
 

@@ -51,7 +51,7 @@ ASKS: Final = {
     PERSON: "We ask {service} for perustiedot with the account {account}, and it fails. Does the permit cover them?",
     TO_KAFKA: "Please let {here} connect to {brokers} (DNS, TCP).",
     AT_KAFKA: "We cannot log in at {brokers}. Which protocol (TLS, SASL), which CA and which account are for us?",
-    VERSION: "Which Kafka is {brokers}? We need Apache Kafka 4.",
+    VERSION: "Which Kafka is {brokers}? We need Apache Kafka 3.0 or later.",
     BROKERS: "Please let {here} reach each broker of {brokers} by the name that it tells (advertised.listeners).",
     TOPIC_RIGHTS: "Please grant our account at {brokers} what is missing on the topics {prefix}.*",
     GROUP_RIGHTS: "Please grant our account at {brokers} Read and Describe on the consumer group {group}.",

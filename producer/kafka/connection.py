@@ -91,7 +91,7 @@ async def _connected(
             made.close()
             raise KafkaRefused(
                 f"Kafka at {host}:{port} is older than 3.0, or another make.",
-                hint="Apache Kafka 4.x is what this program is made for; docs/kafka.md says which were tried.",
+                hint="It takes Apache Kafka 3.0 or later; docs/kafka.md says which were tried.",
             )
         return made
     except (Stop, KafkaError, OSError) as error:
