@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from producer.app.cursor import own
 from producer.app.parts import Parts
 from producer.errors import LedgerUnreadable, SettingsError
+from producer.events.instant import midnight
 from producer.kafka import topics
 from producer.kafka.connection import administration, reached
 from producer.kafka.reader import by_time, ends, partitions
@@ -143,7 +144,7 @@ class Ledger:
         for one in end:
             if begin[one] and first.get(one, time + 1) > time:
                 self._cut_short(one)
-        if time < (begun := min(first.values())):
+        if time < (begun := min(first.values())) and time != midnight(begun):  # of its first day the rest is meant
             at = datetime.fromtimestamp(begun / 1000, UTC).isoformat(timespec="milliseconds")
             raise SettingsError(
                 f"--since is before the ledger, which begins at {at}.", hint="Name that time, or a later one."

@@ -16,6 +16,7 @@ from producer.app.parts import Decoding, Parts
 from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
 from producer.events.convert import Converter
+from producer.events.instant import midnight
 from producer.kafka.connection import reached, settled
 from producer.kafka.cursor import positions
 from producer.kafka.names import BESIDE, SHARDS
@@ -169,11 +170,12 @@ class Verification:
         return chains
 
     async def _refuse_before(self, since: int, here: Sequence[TopicPartition], around: int) -> None:
+        """around: 0 for a whole ledger, of whose first day the rest may be meant."""
         first = [
             one.timestamp for one in (await self._consumer.offsets_for_times(dict.fromkeys(here, 0))).values() if one
         ]
         begins = min(first, default=0) + around
-        if not first or since < begins:
+        if not first or (since < begins and (around or since != midnight(begins))):
             at = datetime.fromtimestamp((begins + 999) // 1000, UTC).isoformat() if first else "nowhere: it is empty"
             raise SettingsError(
                 f"--since is before the ledger, which can be verified from {at} on.",

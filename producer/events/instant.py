@@ -36,6 +36,12 @@ def today() -> date:
     return datetime.now(HELSINKI).date()
 
 
+def midnight(time_ms: int) -> int:
+    """When the Finnish day of a time began (ms)."""
+    day = datetime.fromtimestamp(time_ms / 1000, HELSINKI).date()
+    return int(datetime.combine(day, datetime.min.time(), HELSINKI).timestamp() * 1000)
+
+
 def now_ms() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000

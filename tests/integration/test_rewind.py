@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiokafka import TopicPartition
@@ -196,6 +198,14 @@ async def test_a_group_at_work_is_left_alone(told: Interleaved) -> None:
         assert f"Consumer group {group} is at work" in ended.err
     after = await told.rewind(Since("", cursor=2), group=group, sure=False)
     assert after.moves == shown.moves
+
+
+async def test_the_day_on_which_the_ledger_begins(told: Interleaved) -> None:
+    group, today = await asyncio.to_thread(a_group, told), datetime.now(ZoneInfo("Europe/Helsinki")).date()
+    morning = datetime.combine(today, datetime.min.time(), ZoneInfo("Europe/Helsinki"))
+    since_morning = await told.rewind(Since("", time=int(morning.timestamp() * 1000)), group=group, sure=False)
+    since_its_beginning = await told.rewind(Since("", cursor=1), group=group, sure=False)
+    assert since_morning.moves == since_its_beginning.moves
 
 
 @pytest.mark.parametrize(

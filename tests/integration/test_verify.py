@@ -80,6 +80,8 @@ async def test_a_range_is_found_by_time(sound: Deployment) -> None:
     today = datetime.now(ZoneInfo("Europe/Helsinki")).date().isoformat()
     until_tonight = await sound.run("verify", "--until", today, "--feed", "vtj")
     assert until_tonight.code == 0, until_tonight.err
+    since_morning = told(await sound.run("verify", "--json", "--since", today))
+    assert (since_morning[0], since_morning[1]["entries"]) == ([], len(entries)), "the ledger begins on this day"
 
 
 async def corrected(deployment: Deployment) -> int:
