@@ -28,6 +28,8 @@ WITHHELD: Final = "turvakiellonAlaisetKentat"
 COMMON: Final = frozenset({TIETORYHMA, CHANGE_TYPE, IN_FORCE, WITHHELD})
 UNKNOWN_CHANGE: Final = "TUNTEMATON"
 
+SHORT: Final = 128  # characters of a path that is worth keeping
+
 _WORD: Final = re.compile(r"[^\W\d][\w-]*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUMBERED: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d{6})[\w-]+")  # no name: an identity code behind a letter
@@ -43,9 +45,13 @@ def spelled(name: str) -> str:
     return name if _WORD.fullmatch(name) else json.dumps(name)
 
 
-@lru_cache(4096)  # some groups never fit, and their names are few
 def label(path: str) -> str:
     """A path for people to count: without places in lists, and without names that might be content."""
+    return (_label if len(path) <= SHORT else _label.__wrapped__)(path)
+
+
+@lru_cache(4096)  # some groups never fit, and their names are few
+def _label(path: str) -> str:
     return _PLACE.sub("[]", _NUMBERED.sub("?", _QUOTED.sub("?", path)))
 
 
