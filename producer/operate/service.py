@@ -1,6 +1,7 @@
 """The life of an instance: join, work while the shard is ours, let go, and do it again until told to stop."""
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -61,7 +62,7 @@ class Service:
         pause = SHORTEST_PAUSE
         left = dict(works)
         while True:
-            joined = time.monotonic()
+            joined, commits = time.monotonic(), pulse().commits
             try:
                 async with self._join(self._release) as self._member:
                     return await self._serve(self._member, left)
@@ -71,11 +72,14 @@ class Service:
                         f"Gave up after {self._patience:g} s: {error}",
                         hint="Nothing was lost; run it again when Kafka answers.",
                     ) from None
-                pause = SHORTEST_PAUSE if time.monotonic() - joined > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                # Whoever has committed something, or just lasted, begins anew: faults far apart do not add up.
+                well = pulse().commits > commits or time.monotonic() - joined > LONGEST_PAUSE
+                pause = SHORTEST_PAUSE if well else min(pause * 2, LONGEST_PAUSE)
                 pulse().left(str(error), fenced=isinstance(error, StepDown))
                 log.warning("%s; beginning again at the stored cursor in about %.0f s", error, pause)
             finally:
                 self._member = None
+            gc.collect()  # each try leaves a client of aiokafka behind, in cycles: an outage would add them up
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads instances, hides nothing
 
     async def _serve(self, member: Member, left: dict[Work, int]) -> None:

@@ -83,7 +83,10 @@ class Day:
             last: int = self.sandbox.state()["last"]
             return self.watch.cursor == last
 
-        await until(reached, "the cursor at upstream's last", PATIENCE)
+        try:
+            await until(reached, "the cursor at upstream's last", PATIENCE)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{running.log[-8000:]}") from None
 
 
 Fault = Callable[[Day, random.Random], Awaitable[None]]

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from producer.errors import Busy, Doubt, KafkaGone, MalformedPage, StepDown
+from producer.observe.pulse import begin, pulse
 from producer.operate import service
 from producer.operate.service import Member, Service
 
@@ -84,6 +85,24 @@ async def test_after_any_doubt_the_group_is_joined_again_before_work_goes_on(err
 
     await made(coordinator).run({work: 7})
     assert coordinator.joins == 3
+
+
+async def test_faults_between_which_something_is_committed_do_not_add_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(service, "LONGEST_PAUSE", 0.004)
+    commits = iter([0, 0, 0, 1, 0])
+
+    async def work() -> None:
+        for count in commits:
+            pulse().commits += count
+            raise Doubt("?")
+
+    begin("faults far apart", alone=True)
+    await made(Coordinator()).run({work: 7})
+    pauses = [record.args[1] for record in caplog.records if isinstance(record.args, tuple)]
+    assert pauses == [0.002, 0.004, 0.004, 0.001, 0.002]
 
 
 async def test_a_rebalance_ends_the_work_before_it_returns_and_the_work_goes_on_when_the_shard_comes_back() -> None:
