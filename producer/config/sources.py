@@ -12,8 +12,9 @@ from producer.config.kinds import GROUP_NAME
 from producer.config.reference import PREFIX, Setting
 
 # Kubernetes describes each service of the namespace in such variables; one named vtj-producer must not stop a start.
+# A port by itself is none of them: somebody wrote one underscore for two.
 SERVICE_LINK: Final = re.compile(
-    r"VTJ(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+    r"VTJ(_[A-Z0-9]+)*_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=.*|PORT=(tcp|udp|sctp)://.*)"
 )
 
 
@@ -76,7 +77,7 @@ def from_environment(environ: Mapping[str, str], known: Mapping[str, Setting], p
     by_env = {setting.env: setting for setting in known.values()}
     given = {}
     for variable, text in environ.items():
-        if not variable.upper().startswith(PREFIX) or SERVICE_LINK.fullmatch(variable):
+        if not variable.upper().startswith(PREFIX) or SERVICE_LINK.fullmatch(f"{variable}={text}"):
             continue
         if variable not in by_env:
             problems.append(f"{variable} in the environment is no setting{_perhaps(variable.upper(), by_env)}")

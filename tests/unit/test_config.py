@@ -428,6 +428,10 @@ def test_what_kubernetes_adds_for_a_service_of_our_name() -> None:
         "VTJ_SERVICE_HOST": "10.0.0.1",
     }
     assert load(None, link) == load(None, {})
+    with pytest.raises(
+        SettingsError, match=r"VTJ_SERVER_PORT in the environment is no setting; did you mean VTJ_SERVER__"
+    ):
+        load(None, {"VTJ_SERVER_PORT": "8080"})
 
 
 def test_what_a_command_needs() -> None:
