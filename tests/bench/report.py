@@ -85,7 +85,7 @@ def page(figures: Figures) -> str:
     alike = [rate(one["page by page"]) / rate(one["baseline"]) for one in rounds]
     all_groups = [rate(one["product, all groups"]) / rate(one["baseline, all groups"]) for one in rounds]
     leaner = [cpu(one["baseline"]) / cpu(one["product"]) for one in rounds]
-    rss, long_load = long_run["rss"], figures.long_load
+    rss, course, long_load = long_run["rss"], marginal(long_run), figures.long_load
     loaded = long_load["rss"]
     listed, poll, following, buckets = figures.following
     verifying, read = figures.verifying, figures.verifying["rss"]
@@ -118,8 +118,8 @@ one process each, pages of 1,000 change records of two or three data groups. Fig
 | resident, highest under load | ≤ 150 MB | {max(peaks):.0f} MB |
 | resident over {long_run["events"]:,} events: at 10 %, 50 %, 100 % | flat | \
 {rss[len(rss) // 10]:.0f}, {rss[len(rss) // 2]:.0f}, {rss[-1]:.0f} MB |
-| CPU an event of the same run, up to {_powers(long_run)} | flat | \
-{", ".join(f"{cost:.1f}" for _, cost in marginal(long_run))} µs |
+| CPU an event of the same run, up to {", ".join(f"{size:,}" for size, _ in course)} events, each from the one before \
+| flat | {", ".join(f"{cost:.1f}" for _, cost in course)} µs |
 | resident, idle again after {rounds[0]["product"]["events"]:,} events | | {figures.idle_after:.0f} MB |
 | start to first request, without the broker's rebalance delay | ≤ 1.5 s | \
 {_spread([start for start, _ in figures.starts], "{:.2f}")} s |
@@ -238,10 +238,6 @@ The instances share the machine's {os.cpu_count()} cores with Kafka and upstream
 def _spread(values: Sequence[float], form: str) -> str:
     middle, low, high = (form.format(value) for value in (median(values), min(values), max(values)))
     return f"{middle} ({low} – {high})"
-
-
-def _powers(reading: Reading) -> str:
-    return ", ".join(f"{size:,}" for size, _ in marginal(reading)) + " events, each from the one before"
 
 
 def _rows(rounds: Sequence[dict[str, Reading]]) -> str:

@@ -33,8 +33,7 @@ async def test_exactly_once_on_other_versions(version: str, prefix: str) -> None
 async def test_a_kafka_before_3_0_is_refused(command: list[str], prefix: str) -> None:
     """By its first command, which says so; no topic is made."""
     with kafka(TOO_OLD) as broker:
-        deployment = Deployment(broker.bootstrap, prefix, "http://127.0.0.1:9")
-        ended = await deployment.run(*command)
+        ended = await Deployment(broker.bootstrap, prefix).run(*command)
         assert ended.code == (7 if command == ["check"] else 5), ended  # upstream, which is away, comes before Kafka
         assert "is older than 3.0" in ended.out + ended.err
         assert "Traceback" not in ended.err

@@ -185,11 +185,8 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert {int(code) for code in re.findall(r"(\d+) [^,]", epilog)} == codes
     tree = TEXTS["producer/errors.py"].split('"""')[1]
     told = {name: int(code) for name, code in re.findall(r"── (\w+) +(\d+)  ", tree)}
-    others: tuple[type[ProducerError], ...] = (
-        UpstreamUnavailable,
-        Doubt,
-        StepDown,
-    )  # which end a command, and not the service
+    # These end a command, and not the service.
+    others: list[type[ProducerError]] = [UpstreamUnavailable, Doubt, StepDown]
     assert told == {one.__name__: one.exit_code for one in [*stops(), *others]}
 
 

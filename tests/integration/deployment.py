@@ -41,11 +41,13 @@ KOTIKUNTA, DEAD_LETTER = "change.kotikunta", "dead-letter"
 FEW = "HENKILON_NIMI,HENKILOTUNNUS_KORJAUS,KOTIKUNTA,SAHKOPOSTIOSOITE,SIVIILISAATY,VAKINAINEN_KOTIMAINEN_OSOITE"
 
 
-async def until(reached: Callable[[], bool], what: str, patience: float = SOON) -> None:
-    """Waits for a state. Fails when it does not come."""
+async def until(
+    reached: Callable[[], bool], what: str, patience: float = SOON, more: Callable[[], str] = lambda: ""
+) -> None:
+    """Waits for a state. Fails when it does not come; more: what else there is to say then."""
     deadline = time.monotonic() + patience
     while not reached():
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}{more()}"
         await asyncio.sleep(0.02)
 
 
@@ -94,10 +96,7 @@ class Instance:
             assert self._process.returncode is None or self.log.count(words) >= times, f"ended early:\n{self.log}"
             return self.log.count(words) >= times
 
-        try:
-            await until(said, repr(words), patience)
-        except AssertionError as late:
-            raise AssertionError(f"{late}; process {self.pid} said:\n{self.log}") from None
+        await until(said, repr(words), patience, lambda: f"; process {self.pid} said:\n{self.log}")
 
     def signal(self, number: signal.Signals) -> None:
         self._since = time.monotonic()

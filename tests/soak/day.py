@@ -83,10 +83,7 @@ class Day:
             last: int = self.sandbox.state()["last"]
             return self.watch.cursor == last
 
-        try:
-            await until(reached, "the cursor at upstream's last", PATIENCE)
-        except AssertionError as late:
-            raise AssertionError(f"{late}\n{running.log[-8000:]}") from None
+        await until(reached, "the cursor at upstream's last", PATIENCE, lambda: f"\n{running.log[-8000:]}")
 
 
 Fault = Callable[[Day, random.Random], Awaitable[None]]
