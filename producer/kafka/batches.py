@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
@@ -96,6 +96,11 @@ class Batches:
     def offsets(self) -> dict[Slot, list[int | str]]:
         """(topic, partition) → first offset, last offset, count, SHA-256 (hex) over the ids in the order of offsets."""
         return {slot: [*span, self._digests[slot].hexdigest()] for slot, span in self._spans.items()}
+
+    @property
+    def last(self) -> dict[TopicPartition, int]:
+        """The last offset in each partition."""
+        return {TopicPartition(*slot): span[1] for slot, span in self._spans.items()}
 
     async def _send(self, slots: Sequence[Slot]) -> None:
         async with deadline(self._timeout, "sending batches"):

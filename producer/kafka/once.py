@@ -3,9 +3,6 @@
 import asyncio
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaProducer
-from aiokafka.client import ConnectionGroup, CoordinationType
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 from aiokafka.producer.sender import AddPartitionsToTxnHandler, BaseHandler, EndTxnHandler
 
@@ -14,10 +11,9 @@ class _Once(BaseHandler):  # type: ignore[misc]  # aiokafka is untyped
     """aiokafka sends these again when the connection breaks, without telling anybody.
 
     The first EndTxn may still be on its way. When it arrives in the middle of the producer's next transaction, it
-    commits half of that: events without their cursor. And after a break the markers of the last commit may be missing
-    (recovery.py), which the next transaction must not build upon. So a broken connection is a doubt like any other:
-    the producer is ended, and the next one's InitProducerId has the broker refuse whatever comes late. After an
-    answer, which may say to try again, nothing is on its way.
+    commits half of that: events without their cursor. So a broken connection is a doubt like any other: the producer
+    is ended, and the next one's InitProducerId has the broker refuse whatever comes late. After an answer, which may
+    say to try again, nothing is on its way.
     """
 
     async def do(self, node_id: int) -> bool:
@@ -45,10 +41,3 @@ class _AddPartitionsOnce(_Once, AddPartitionsToTxnHandler):  # type: ignore[misc
 def install() -> None:
     aiokafka.producer.sender.EndTxnHandler = _EndTxnOnce
     aiokafka.producer.sender.AddPartitionsToTxnHandler = _AddPartitionsOnce
-
-
-def coordinator(producer: AIOKafkaProducer) -> AIOKafkaConnection | None:
-    """The connection to the transaction coordinator; None when it is broken."""
-    node = producer._sender._coordinators.get(CoordinationType.TRANSACTION)
-    connection = producer.client._conns.get((node, ConnectionGroup.COORDINATION))
-    return connection if connection is not None and connection.connected() else None

@@ -59,7 +59,8 @@ class Publisher:
             try:
                 if not self.still_ours():
                     raise StepDown("the shard went to another instance while it was being opened")
-                await transactions.complete()
+                async with deadline(settings.commit_timeout, "completing the last commit"):
+                    await recovery.complete(producer, settings, names)
                 async with deadline(settings.commit_timeout, "sealing the partitions"):
                     await recovery.seal(producer, names, self.data_topics)
                 # Not longer: a marker that the broker has lost is made good by opening anew.

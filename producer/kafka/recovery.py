@@ -1,7 +1,8 @@
 """What the shard's last transaction may have left behind in the partitions: completed, or ended, before we go on."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -11,6 +12,8 @@ from producer.kafka import ledger
 from producer.kafka.names import Names
 from producer.kafka.reader import latest, reader, until
 
+COMMITTING: Final = 1.2  # (s); part of the 5 s from SIGTERM to the end
+
 TAIL = 64  # records of a topic's end to look for the bucket's last one, at first
 
 # What the entry and the cursor record of one transaction have in common; a cursor alone can stay where it was.
@@ -19,23 +22,38 @@ SAME = ("bucket", "cursor", "committedAt", "instance")
 Spans = dict[TopicPartition, tuple[int, int]]  # first and last offset of what a transaction wrote there
 
 
-async def complete(producer: AIOKafkaProducer, settings: Kafka, names: Names, *, certain: bool) -> None:
-    """Commits the rest of the shard's last transaction where the broker has committed a part of it.
+async def complete(producer: AIOKafkaProducer, settings: Kafka, names: Names) -> None:
+    """Commits the rest of the shard's last transaction where the broker shows a part of it.
 
     A commit is one record in the log of the transaction's coordinator, and then a marker in every partition. A
     coordinator that is loaded again in between writes the markers that are missing, but passes over partitions that
     have no leader at that moment: it takes them for deleted (Apache Kafka 4.3, TransactionMarkerChannelManager, "hence
     can be skipped"; a single broker that is killed and restarted is enough). What is visible then is a part: events
-    without their cursor, or a cursor without its events. The ledger entry says what belongs together; the marker of an
-    empty transaction of ours, which commits what is open there of our producer id, makes it whole.
-
-    certain: whether the coordinator said so when it was committed; else one part that is visible must tell.
+    without their cursor, or a cursor without its events. The ledger entry says what belongs together. Where no part is
+    visible the transaction may have been aborted as well, and is done again.
     """
-    hidden = await _hidden(settings, producer.client._client_id, names, certain=certain)
-    if hidden:
+    if hidden := await _hidden(settings, producer.client._client_id, names):
+        await commit_rest(producer, hidden)
+
+
+async def commit_rest(producer: AIOKafkaProducer, hidden: Iterable[TopicPartition]) -> None:
+    """The marker of an empty transaction of ours commits what is open in these partitions of our producer id.
+
+    What is begun here must end so: an abort would take away what is committed. So whoever is told to stop meanwhile
+    waits for it.
+    """
+
+    async def doing() -> None:
         await producer.begin_transaction()
         _add(producer, hidden)
         await producer.commit_transaction()
+
+    task = asyncio.ensure_future(doing())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task], timeout=COMMITTING)
 
 
 async def seal(producer: AIOKafkaProducer, names: Names, data_topics: Mapping[str, int]) -> None:
@@ -71,8 +89,8 @@ def _of(topic: str, names: Names) -> TopicPartition:
     return TopicPartition(topic, names.shard)
 
 
-async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: bool) -> list[TopicPartition]:
-    """The partitions in which the last transaction of the shard is undecided, although it is committed."""
+async def _hidden(settings: Kafka, client_id: str, names: Names) -> list[TopicPartition]:
+    """The partitions in which the last transaction of the shard is undecided, although another shows a part of it."""
     async with reader(settings, client_id, "read_uncommitted") as everything:
         written = await _last_transaction(everything, names)
     if not written:
@@ -82,7 +100,7 @@ async def _hidden(settings: Kafka, client_id: str, names: Names, *, certain: boo
         ends = await committed.end_offsets(list(written))  # the last stable offsets
         undecided = [one for one, (_, last) in written.items() if ends[one] <= last]
         decided = {one: written[one] for one in written.keys() - {*undecided}}
-        if undecided and (certain or await _any_visible(committed, decided)):
+        if undecided and await _any_visible(committed, decided):
             return undecided
     return []
 

@@ -9,15 +9,14 @@ from itertools import islice
 from typing import Any
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaProducer
-from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import IllegalOperation
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.producer.transaction_manager import TransactionState
 
 from producer.config import Kafka
-from producer.errors import CursorUnreadable, Doubt, KafkaRefused, ProducerError, StepDown
+from producer.errors import CursorUnreadable, Doubt, ProducerError, Rejected, StepDown
 from producer.events.instant import now_ms
-from producer.kafka import ledger, once, recovery
+from producer.kafka import ledger, once, recovery, stable
 from producer.kafka.batches import Batches
 from producer.kafka.connection import deadline
 from producer.kafka.cursor import Position, positions
@@ -34,6 +33,9 @@ once.install()
 # The share of the broker's transaction timeout that filling a transaction may take; the rest is for ending it.
 FILLING_SHARE = 0.75
 END_TIMEOUT = 1.2  # (s); part of the 5 s from SIGTERM to the end
+
+MARKERS = 2.0  # (s) in which a broker has written all markers of a commit, unless it has passed over one
+SHORTEST_WAIT, LONGEST_WAIT = 0.002, 0.25  # (s) between two looks
 
 Oversized = Callable[[EncodedPage, EncodedEvent, int], EncodedEvent]
 Describe = Callable[[Batches], tuple[Position, bytes]]  # and the ledger's entry
@@ -179,7 +181,6 @@ class Transactions:
         self._oversized = oversized
         self._turn = asyncio.Lock()
         self._in_transaction = False
-        self._coordinator: AIOKafkaConnection | None = None  # its connection when it said that we had committed
 
     @property
     def producer_id(self) -> int:
@@ -195,13 +196,11 @@ class Transactions:
                 raise StepDown(f"another instance has begun bucket {names.bucket}")
         return found
 
-    async def complete(self) -> None:
-        """Makes sure that the last commit is whole; a broker that has come back may have committed a part of it."""
-        async with deadline(self._settings.commit_timeout, "completing the last commit"):
-            await recovery.complete(self._producer, self._settings, self._names, certain=self._coordinator is not None)
-
     async def commit(self, names: Names, pages: Sequence[EncodedPage], describe: Describe) -> Position:
-        """All of these pages of a bucket, or nothing. describe: makes position and entry of where the events stand."""
+        """All of these pages of a bucket, or nothing; when it returns, every reader gets to them.
+
+        describe: makes position and entry of where the events stand.
+        """
         async with self._turn:
             if self._in_transaction:
                 raise Doubt("the commit of another bucket of the shard did not end")
@@ -220,8 +219,6 @@ class Transactions:
     async def _transact(self, names: Names, pages: Sequence[EncodedPage], describe: Describe) -> Position:
         began, timeout = time.monotonic(), self._settings.commit_timeout
         batches = Batches(self._producer, self._data_topics, self._limits, timeout)
-        if self._coordinator is not None and once.coordinator(self._producer) is not self._coordinator:
-            await self.complete()
         async with deadline(timeout, "beginning a transaction"):
             await self._producer.begin_transaction()
         self._in_transaction = True
@@ -230,17 +227,42 @@ class Transactions:
         await batches.delivered()
         position, entry = describe(batches)
         async with deadline(timeout, "delivery of ledger entry and cursor"):
-            for future in [
-                await self._producer.send(topic, value, names.key, names.shard)
-                for topic, value in ((names.ledger_topic, entry), (names.cursor_topic, position.encode()))
-            ]:
+            told = [
                 await future
+                for future in [
+                    await self._producer.send(topic, value, names.key, names.shard)
+                    for topic, value in ((names.ledger_topic, entry), (names.cursor_topic, position.encode()))
+                ]
+            ]
         async with deadline(timeout, "the commit"):
             await self._producer.commit_transaction()
         self._in_transaction = False
-        self._coordinator = once.coordinator(self._producer)
         pulse().wrote(batches.offsets)
+        await self._seen(batches.last | {one.topic_partition: one.offset for one in told})
         return position
+
+    async def _seen(self, records: Mapping[TopicPartition, int]) -> None:
+        """Waits until readers get to these records, which are committed; makes it so where the broker does not.
+
+        Here and not later: what is written behind them would be decided with them. And a feed that is quiet now would
+        leave them unseen until it moves again. A transaction of another shard can be open before them as well; then
+        ours is committed once more, which does no harm.
+        """
+        until, wait = time.monotonic() + MARKERS, SHORTEST_WAIT
+        async with deadline(self._settings.commit_timeout, "the markers of the commit"):
+            while True:
+                answered = False
+                with contextlib.suppress(KafkaError):  # a leader that has just gone
+                    records, answered = await stable.unseen(self._producer.client, records)
+                if not records:
+                    return
+                if answered and time.monotonic() > until:  # without a leader a marker would be passed over again
+                    await recovery.commit_rest(self._producer, records)
+                    return
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                if not answered:
+                    await self._producer.client.force_metadata_update()
 
     async def _fill(self, batches: Batches, page: EncodedPage, began: float) -> None:
         """In chunks: what waits for delivery is bounded, however large the page."""
@@ -256,9 +278,10 @@ class Transactions:
             if now - began > timeout * FILLING_SHARE:
                 if now - chunk_began > self._settings.commit_timeout:
                     raise Doubt("the process stood still while it filled a transaction")  # or the machine slept
-                raise KafkaRefused(
-                    f"A page of {len(page.events)} events does not fit into one transaction of {timeout:g} s.",
-                    hint="Raise VTJ_KAFKA__TRANSACTION_TIMEOUT (the broker's transaction.max.timeout.ms bounds it).",
+                raise Rejected(
+                    f"a page of {len(page.events)} events did not get into a transaction of {timeout:g} s: unless "
+                    "Kafka was slow just now, raise VTJ_KAFKA__TRANSACTION_TIMEOUT (the broker's "
+                    "transaction.max.timeout.ms bounds it)"
                 )
 
     async def end(self) -> None:

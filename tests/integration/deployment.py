@@ -206,6 +206,10 @@ class Deployment:
         created = admin.create_topics([NewTopic(self.topic(name), count) for name, count in counts.items()])
         for future in created.values():
             future.result(SOON)
+        deadline = time.monotonic() + SOON
+        while {self.topic(name) for name in counts} - admin.list_topics(timeout=SOON).topics.keys():
+            assert time.monotonic() < deadline, "the broker answers before its own metadata follow"
+            time.sleep(0.05)
         assert answers(self.bootstrap, SOON)
         return self
 

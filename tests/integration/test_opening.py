@@ -15,24 +15,28 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from producer.errors import CursorUnreadable, Doubt, KafkaRefused, StepDown
+from producer.kafka import recovery
 from producer.kafka.shard import Shard
 from tests.broker import Broker
-from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, kotikunta, places
+from tests.integration.deployment import KOTIKUNTA, SOON, Deployment, change, kotikunta, places, until
 from tests.integration.pages import encoded
 
 pytestmark = pytest.mark.kafka
 
 
 @contextmanager
-def transaction(deployment: Deployment, value: bytes = b"{}", key: bytes = b"other/0") -> Iterator[Producer]:
-    """An open transaction of a stranger that has written to the shard of our cursor."""
+def transaction(
+    deployment: Deployment, value: bytes = b"{}", key: bytes = b"other/0", topic: str | None = None
+) -> Iterator[Producer]:
+    """An open transaction of a stranger that has written to the shard of our cursor, or all over a topic."""
     stranger = Producer(
         {"bootstrap.servers": deployment.bootstrap, "transactional.id": f"{deployment.prefix}-stranger", "log_level": 0}
     )
     stranger.init_transactions(SOON)
     stranger.begin_transaction()
     names = deployment.names
-    stranger.produce(names.cursor_topic, value, key, names.shard)
+    for at in range(2) if topic else [names.shard]:
+        stranger.produce(topic or names.cursor_topic, value, key, at)
     assert stranger.flush(SOON) == 0
     yield stranger
 
@@ -228,15 +232,20 @@ async def test_a_timeout_that_the_broker_does_not_grant_names_the_setting(deploy
 
 
 @asynccontextmanager
-async def unknown_to_the_coordinator(deployment: Deployment, shard: Shard, names: list[str]) -> AsyncIterator[None]:
-    """A commit marks all partitions but those of these topics: as a coordinator does that finds no leader for them."""
+async def markers_lost(
+    deployment: Deployment, shard: Shard, names: list[str], *, dies: bool = False, aborts: bool = False
+) -> AsyncIterator[None]:
+    """The next commit marks all partitions but those of these topics: as a coordinator does that finds no leader there.
+
+    dies: the instance hears no more of it. aborts: the broker ended it so.
+    """
     producer = shard._transactions._producer
     manager = producer._txn_manager
     # Nobody is asked before what is sent there: a marker of the opening that comes late would abort it.
     await producer.begin_transaction()
     manager.maybe_add_partition_to_txn(TopicPartition(deployment.topic("dead-letter"), 0))
     await producer.commit_transaction()
-    add = manager.maybe_add_partition_to_txn
+    add, commit = manager.maybe_add_partition_to_txn, producer.commit_transaction
     topics = {deployment.topic(name) for name in names}
 
     def only_here(partition: TopicPartition) -> None:
@@ -246,11 +255,20 @@ async def unknown_to_the_coordinator(deployment: Deployment, shard: Shard, names
         else:
             add(partition)
 
-    manager.maybe_add_partition_to_txn = only_here
+    def restored() -> None:
+        manager.maybe_add_partition_to_txn, producer.commit_transaction = add, commit
+
+    async def ended() -> None:
+        restored()
+        await (producer.abort_transaction if aborts else commit)()
+        if dies:
+            raise Doubt("it has died")
+
+    manager.maybe_add_partition_to_txn, producer.commit_transaction = only_here, ended
     try:
         yield
     finally:
-        manager.maybe_add_partition_to_txn = add
+        restored()
 
 
 NIMI = "change.henkilon-nimi"
@@ -275,13 +293,18 @@ async def test_what_the_broker_committed_in_part_is_made_whole(
     first = encoded(deployment, 1, 2, change(persons[0], kotikunta(), nimi))
     second = encoded(deployment, 2, 3, change(persons[0]))  # elsewhere than the first, but for one topic
     async with verification_off(deployment), deployment.publisher().open() as shard:
-        async with unknown_to_the_coordinator(deployment, shard, PARTS[missing]):
-            await shard.commit([first])
-        assert not deployment.nothing_open()
         if who == "the same":
-            await shard._transactions._producer.client.close()  # the connections; it makes new ones
+            async with markers_lost(deployment, shard, PARTS[missing]):
+                await shard.commit([first])
+            await until(deployment.nothing_open, "the markers")  # and nothing else is sent: upstream may be quiet
+            assert [one["cursor"] for one in await deployment.events()] == [2]
+            assert await deployment.cursor() == 2
             await shard.commit([second])
         else:
+            async with markers_lost(deployment, shard, PARTS[missing], dies=True):
+                with pytest.raises(Doubt, match="it has died"):
+                    await shard.commit([first])
+            assert not deployment.nothing_open()
             async with deployment.publisher().open() as younger:
                 assert younger.cursor == 2
                 await younger.commit([second])
@@ -300,13 +323,61 @@ async def test_what_is_visible_nowhere_is_done_again(
     page = encoded(deployment, 1, 2, change(persons[0]))
     topics = [KOTIKUNTA, "ledger", "cursor"] if fate == "committed" else ["ledger", "cursor"]
     async with verification_off(deployment), deployment.publisher().open() as shard:
-        async with unknown_to_the_coordinator(deployment, shard, topics):
-            if fate == "aborted":
-                shard._transactions._producer.commit_transaction = shard._transactions._producer.abort_transaction
-            await shard.commit([page])
+        async with markers_lost(deployment, shard, topics, dies=True, aborts=fate == "aborted"):
+            with pytest.raises(Doubt, match="it has died"):
+                await shard.commit([page])
         async with deployment.publisher().open() as younger:
             assert younger.cursor == 1
             await younger.commit([page])
     assert places(await deployment.entries()) == [(None, 1), (1, 2)]
     assert len(await deployment.events()) == 1
     assert deployment.nothing_open()
+
+
+async def test_an_open_transaction_of_somebody_else_does_not_hold_up_a_commit(
+    deployment: Deployment, persons: list[str]
+) -> None:
+    """Another shard, or another feed, writes to the same partitions: readers wait for it, we do not."""
+    await begun_at(deployment, 1)
+    async with deployment.publisher().open() as shard:
+        with transaction(deployment, topic=deployment.topic(KOTIKUNTA)) as stranger:
+            await shard.commit([encoded(deployment, 1, 2, change(persons[0]))])
+            await shard.commit([encoded(deployment, 2, 3, change(persons[0]))])
+            assert not deployment.nothing_open()
+            stranger.abort_transaction(SOON)
+    await until(deployment.nothing_open, "the end of the stranger's transaction")
+    assert await deployment.cursor() == 3
+    assert [one["cursor"] for one in await deployment.events()] == [2, 3]
+
+
+async def test_who_is_told_to_stop_commits_the_rest_first(
+    frail_broker: Broker, prefix: str, persons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An abort would take away what is committed."""
+    deployment = await begun_at(Deployment(frail_broker.bootstrap, prefix), 1)
+    page = encoded(deployment, 1, 2, change(persons[0]))
+    async with verification_off(deployment), deployment.publisher().open() as shard:
+        producer = shard._transactions._producer
+        commit_rest, begun = recovery.commit_rest, asyncio.Event()
+
+        async def slowly(*given: Any) -> None:
+            begin = producer.begin_transaction
+
+            async def delayed() -> None:
+                await begin()
+                begun.set()
+                await asyncio.sleep(0.3)
+
+            producer.begin_transaction = delayed
+            await commit_rest(*given)
+
+        monkeypatch.setattr(recovery, "commit_rest", slowly)
+        async with markers_lost(deployment, shard, [KOTIKUNTA]):
+            committing = asyncio.create_task(shard.commit([page]))
+            await begun.wait()
+        committing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+    await until(deployment.nothing_open, "the markers")
+    assert await deployment.cursor() == 2
+    assert [one["cursor"] for one in await deployment.events()] == [2]
