@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, structs
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -231,7 +232,7 @@ async def test_an_entry_that_is_not_what_was_committed(
         if topic == deployment.topic("ledger") and next(numbers) == 2:
             if way == "removed":
                 done = asyncio.get_running_loop().create_future()
-                done.set_result(None)
+                done.set_result(SimpleNamespace(topic_partition=structs.TopicPartition(topic, 0), offset=-1))
                 return done
             value = value.replace(b'"records":20', b'"records":21')
         return await send(self, topic, value, *more, **options)
