@@ -42,6 +42,7 @@ log = logging.getLogger("vtj.state")
 MOST: Final = 2500  # change events that are looked at together: a person touched by many is read once
 WAIT_MS: Final = 1000
 PAUSE: Final = 300.0  # s, after a Stop
+PART: Final = 20  # persons that are encoded together, at up to a hundred records each
 READ: Final = (CORRECTION, ORDER)  # groups whose events are decoded
 
 OWN: Final = 160  # bytes of a value in which feed and bucket stand
@@ -57,6 +58,26 @@ class Touched:
     protected: dict[str, None] = field(default_factory=dict)
     replaced: dict[str, None] = field(default_factory=dict)
     left: dict[str, None] = field(default_factory=dict)
+
+
+class Parts:
+    """What a batch of events has touched, in transactions of up to `most` events, or of one page that has more.
+
+    Where the line stands comes with the last of them: after a fault all are read again.
+    """
+
+    def __init__(self, shard: Shard, most: int) -> None:
+        self._shard, self._most = shard, most
+        self._pages: list[EncodedPage] = []
+
+    async def add(self, page: EncodedPage) -> None:
+        if self._pages and sum(len(one.events) for one in (*self._pages, page)) > self._most:
+            await self.commit(self._shard.progress)
+        self._pages.append(page)
+
+    async def commit(self, progress: Mapping[str, Any]) -> None:
+        pages, self._pages = self._pages, []
+        await self._shard.commit([*pages[:-1], replace(pages[-1], progress=progress)])
 
 
 class StateLine:
@@ -133,29 +154,25 @@ class StateLine:
             blank = [self._blanks.withheld(code) for code in protected]
             page = Page("SNAPSHOT", STATE, cursor, cursor, False, now_ms(), blank)
             await shard.commit([replace(await encode(page, [self._converter]), progress=shard.progress)])
-        codes, answered, pages = list(asked), dict[str, None](), list[EncodedPage]()
+        codes, answered, parts = list(asked), set[str](), Parts(shard, self._kafka.transaction_events)
         for first in range(0, len(codes), BATCH):
             page = await self._upstream.persons(codes[first : first + BATCH])
-            answered |= {self._roster.key(one[PERSON]): None for one in page.records if usable_code(_code(one))}
             page = replace(page, bucket=STATE, previous=cursor, cursor=cursor)
-            pages.append(await encode(page, [self._converter]))
+            for at in range(0, len(page.records), PART):
+                keys, part = await self._now(replace(page, records=page.records[at : at + PART]))
+                answered |= keys
+                await parts.add(part)
         gone = [key for key in asked.values() if key not in answered]
         # Known to have another code now. Of whom else is missing nothing is known, and nothing is taken back.
         self._replaced |= touched.replaced.keys()
         replaced = [key for key in gone if key in self._replaced or self._roster.active(key) != key]
         left = [key for key in touched.left if self._roster.code(key) is None]
-        told: dict[bytes | None, set[str]] = {}
-        for event in (one for page in pages for one in page.events):
-            told.setdefault(event.key, set()).add(event.topic)
-        at = now_ms()
-        tombstones = [
-            one
-            for key in (*answered, *replaced, *left)
-            for one in self._blanks.tombstones(key, told.get(key.encode(), ()), at)
-        ]
-        last = EncodedPage(STATE, cursor, cursor, True, at, 0, tombstones)
-        progress = {**shard.progress, "offsets": offsets}
-        await shard.commit([*pages, replace(last, progress=progress)])
+        lapsed, now = [*replaced, *left], now_ms()
+        for at in range(0, len(lapsed), PART):
+            tombstones = [one for key in lapsed[at : at + PART] for one in self._blanks.tombstones(key, (), now)]
+            await parts.add(EncodedPage(STATE, cursor, cursor, True, now, 0, tombstones))
+        await parts.add(EncodedPage(STATE, cursor, cursor, True, now, 0, ()))
+        await parts.commit({**shard.progress, "offsets": offsets})
         pulse().told(len(codes))
         log.info(
             "state of %(persons)d person(s), %(withheld)d withheld at once, %(missing)d not answered, %(left)d left, "
@@ -169,6 +186,16 @@ class StateLine:
                 "ms": round((time.monotonic() - began) * 1000, 1),
             },
         )
+
+    async def _now(self, page: Page) -> tuple[set[str], EncodedPage]:
+        """Of the persons of an answer their keys, and what is valid of them now; tombstones of what is not."""
+        done = await encode(page, [self._converter])
+        told: dict[bytes | None, set[str]] = {}
+        for event in done.events:
+            told.setdefault(event.key, set()).add(event.topic)
+        keys = {self._roster.key(one[PERSON]) for one in page.records if usable_code(_code(one))}
+        gone = [one for key in keys for one in self._blanks.tombstones(key, told.get(key.encode(), ()), now_ms())]
+        return keys, replace(done, events=[*done.events, *gone])
 
     async def _touched(self, records: Iterable[ConsumerRecord[bytes | None, bytes]]) -> Touched:
         touched = Touched()

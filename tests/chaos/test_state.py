@@ -46,6 +46,7 @@ async def wreak(broker: Broker, prefix: str, folder: Path, *, rounds: int, listi
             VTJ_STATE__ENABLED="true",
             VTJ_UPSTREAM__START=None,
             VTJ_SCHEDULE__INTERVAL="1",
+            VTJ_KAFKA__TRANSACTION_EVENTS="5000",
             VTJ_UPSTREAM__WATCHLIST=str(listing).lower(),
             VTJ_UPSTREAM__BUCKET_SIZE="40",
         )

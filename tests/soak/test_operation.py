@@ -55,7 +55,7 @@ async def operate(broker: Broker, prefix: str, *, hours: int, faults: int) -> No
             ended = await running.stop()
         assert ended.code == 0, ended.err[-4000:]
         assert ended.seconds < 5
-        assert [word for word in LOST if word in ended.err] == []
+        assert not any(word in ended.err for word in LOST), _around(ended.err)
         await day.direct.at_rest(RECOVERS)
         verdict = await day.direct.audit()
         assert verdict.sound, verdict
@@ -66,3 +66,9 @@ async def operate(broker: Broker, prefix: str, *, hours: int, faults: int) -> No
               f"slowest recovery {day.slowest:.1f} s; {lines} log lines; {verdict}")  # fmt: skip
         assert lines < LINES * hours * faults
         assert max(memory[1:]) < GROWTH * memory[1], memory  # the first hour fills what is kept for ever
+
+
+def _around(log: str) -> str:
+    """The first lost thing in a log, with what stands round it."""
+    at = min(log.index(word) for word in LOST if word in log)
+    return log[max(0, at - 2000) : at + 4000]
