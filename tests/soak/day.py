@@ -43,7 +43,7 @@ class Day:
     @asynccontextmanager
     async def opened(cls, broker: Broker, prefix: str, seed: int) -> AsyncIterator[Self]:
         async with (
-            # So much history that the state of everybody is told at once, at the beginning: the most that it ever takes.
+            # So much history that the state of everybody is told at once at the beginning: more it never takes.
             Sandbox(persons=200, history=2000, page_size=50, seed=seed) as sandbox,
             Proxy(broker.bootstrap) as proxy,
         ):
