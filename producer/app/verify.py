@@ -57,6 +57,7 @@ class Verification:
         self._report, self._spans = Report(), Spans(self._compared)
         self._topic = self._names.ledger_topic
         self._told: Told | None = None
+        self._numbers: dict[str, int] = {}  # of buckets
 
     async def run(self, progress: Progress, *, upstream: bool) -> Report:
         began, report = time.monotonic(), self._report
@@ -91,7 +92,11 @@ class Verification:
         listed = (await look(made)).entries if settings.upstream.listing else None
         key = made.hidden.of if made.hidden else str
         began = {one.bucket: one.since for one in chains}
-        steady = {key(code).encode() for code, one in (listed or {}).items() if one.since < began.get(one.bucket, 0)}
+        steady = {
+            key(code).encode(): self._number(one.bucket)
+            for code, one in (listed or {}).items()
+            if one.since < began.get(one.bucket, 0)
+        }
         told = Told(self._report, None if listed is None else steady)
         converter = Converter.configured(settings, made.catalogue, made.framing)
         async with Upstream(settings.upstream) as client:
@@ -164,10 +169,14 @@ class Verification:
                         entry, judged = read(key, value, f"partition {one.partition} offset {record.offset}"), False
                     if entry is not None:
                         told = entry["feed"] == self._names.feed and entry["bucket"] not in BESIDE
-                        self._spans.add(entry, one.partition, record.offset, judged=judged, told=told)
+                        bucket = self._number(entry["bucket"]) if told else -1
+                        self._spans.add(entry, one.partition, record.offset, judged=judged, bucket=bucket)
         if (wanted.since or wanted.until) and not self._report.entries:
             raise SettingsError("Nothing was committed in that range.", hint="Widen --since and --until.")
         return chains
+
+    def _number(self, bucket: str) -> int:
+        return self._numbers.setdefault(bucket, len(self._numbers))
 
     async def _refuse_before(self, since: int, here: Sequence[TopicPartition], around: int) -> None:
         """around: 0 for a whole ledger, of whose first day the rest may be meant."""
@@ -212,8 +221,9 @@ class Verification:
         if there:
             async for batch in scan(self._consumer, self._kafka, one, max(first, begin), end):
                 span = judge.take(batch.producer, batch.first, batch.last, ids := batch.ids)
-                if self._told and span and span.judged and span.told:
-                    self._told.compare(slot, batch.first, batch.last, (record.key for record in batch.records), ids)
+                if self._told and span and span.judged and span.bucket >= 0:
+                    keys = (record.key for record in batch.records)
+                    self._told.compare(slot, span.bucket, batch.first, batch.last, keys, ids)
                 yield batch.last
             begin = await self._begin(one)
         judge.end(begin)

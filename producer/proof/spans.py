@@ -16,13 +16,14 @@ from producer.proof.report import Report
 Slot = tuple[str, int]
 # Of the faults of one partition so many are looked at closely: no damage may fill the memory.
 CLOSELY = 1000
-_PACKED = Struct("<qqqqiq??32s")  # 78 bytes a span, where objects would take 500
+_PACKED = Struct("<qqqqiq?i32s")  # 81 bytes a span, where objects would take 500
 
 
 class Span(NamedTuple):
     """What one commit wrote to one partition.
 
-    partition, offset: of its ledger entry. judged: it is in the range. told: it is of a bucket that upstream tells of.
+    partition, offset: of its ledger entry. judged: it is in the range. bucket: the number given to it; -1: of
+    those that upstream does not tell of.
     """
 
     first: int
@@ -32,7 +33,7 @@ class Span(NamedTuple):
     partition: int
     offset: int
     judged: bool
-    told: bool
+    bucket: int
     digest: bytes
 
 
@@ -43,11 +44,11 @@ class Spans:
         self._compared = compared
         self._packed: dict[Slot, bytearray] = defaultdict(bytearray)
 
-    def add(self, entry: Mapping[str, Any], partition: int, offset: int, *, judged: bool, told: bool) -> None:
+    def add(self, entry: Mapping[str, Any], partition: int, offset: int, *, judged: bool, bucket: int) -> None:
         for topic, spans in entry["offsets"].items():
             for number, (first, last, count, digest) in spans.items() if self._compared(topic) else ():
                 self._packed[topic, int(number)] += _PACKED.pack(
-                    first, last, count, entry["producerId"], partition, offset, judged, told, bytes.fromhex(digest)
+                    first, last, count, entry["producerId"], partition, offset, judged, bucket, bytes.fromhex(digest)
                 )
 
     @property

@@ -403,3 +403,9 @@ async def test_all_that_the_program_does_is_sound(broker: Broker, prefix: str) -
         findings, some = told(await deployment.run("verify", "--json", "--since", last))
         assert (findings, some["sound"], len(some["chains"])) == ([], True, 1)
         assert await faults(deployment, "--upstream") == {}
+        # And when persons have gone into a bucket that is new.
+        smaller = deployment.but(VTJ_UPSTREAM__BUCKET_SIZE="10")
+        assert (await smaller.run("persons", "rebalance")).out.startswith("split off: ")
+        sandbox.grow(100)
+        assert (await deployment.run("run", "--once")).code == 0
+        assert await faults(deployment, "--upstream") == {}

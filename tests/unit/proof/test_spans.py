@@ -31,7 +31,7 @@ def honest(producers: Sequence[int], seed: int = 1) -> list[Commit]:
     done: list[Commit] = []
     for turn in range(200):
         producer = dice.choice(producers)
-        span = Span(free, free, 0, producer, 0, turn, judged=True, told=True, digest=b"")
+        span = Span(free, free, 0, producer, 0, turn, judged=True, bucket=0, digest=b"")
         commit = running.setdefault(producer, Commit(span, [], []))
         commit.offsets.append(free)
         commit.ids.append(str(uuid.UUID(int=dice.getrandbits(128))).encode())
@@ -126,11 +126,11 @@ def test_spans_are_packed_and_come_back_in_order() -> None:
     spans = Spans(lambda topic: ".change." in topic)
     for at, first in enumerate((50, 10)):
         offsets = {SLOT[0]: {"1": [first, first + 4, 5, "ab" * 32]}, "vtj.identity": {"0": [0, 0, 1, "ab" * 32]}}
-        spans.add({"offsets": offsets, "producerId": 7}, 3, at, judged=at == 0, told=True)
+        spans.add({"offsets": offsets, "producerId": 7}, 3, at, judged=at == 0, bucket=0)
     assert spans.slots == {SLOT}
     assert spans.of(SLOT) == [
-        Span(10, 14, 5, 7, 3, 1, judged=False, told=True, digest=b"\xab" * 32),
-        Span(50, 54, 5, 7, 3, 0, judged=True, told=True, digest=b"\xab" * 32),
+        Span(10, 14, 5, 7, 3, 1, judged=False, bucket=0, digest=b"\xab" * 32),
+        Span(50, 54, 5, 7, 3, 0, judged=True, bucket=0, digest=b"\xab" * 32),
     ]
     assert spans.of(("vtj.change.kotikunta", 0)) == []
 
@@ -155,6 +155,6 @@ LATER = Record(b"pekka", b"later", None)
 )
 def test_what_is_wrong_with_a_commit(records: list[Record], kinds: dict[str, int]) -> None:
     report = Report()
-    classify(report, SLOT, Span(0, 3, 3, 7, 3, 1, judged=True, told=True, digest=b""), records)
+    classify(report, SLOT, Span(0, 3, 3, 7, 3, 1, judged=True, bucket=0, digest=b""), records)
     assert report.faults == kinds
     assert all("anna" not in one.what and "pekka" not in one.what for one in report.findings)
