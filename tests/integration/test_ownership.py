@@ -40,6 +40,10 @@ def shards(instance: Instance) -> set[str]:
     return set(words[-1].split(", ")) - {"none"} if words else set()
 
 
+def cursors(said: str, log: str) -> list[str]:
+    return re.findall(rf"{said} (\d+)", log)
+
+
 def holds(instance: Instance, shard: int) -> bool:
     return str(shard) in shards(instance)
 
@@ -123,6 +127,7 @@ async def test_who_slept_through_its_replacement_commits_nothing_and_does_not_fi
         await waiter.says(COMMITTED, waiter.log.count(COMMITTED) + 1)
         before = len(worker.log)  # by now its last words have been read too
         opened = {instance: instance.log.count(OPENED) for instance in (worker, waiter)}
+        went_on_from = cursors(OPENED, waiter.log)[-1]
         worker.signal(signal.SIGCONT)
         shard = fed.names.shard
         await until(lambda: worker.log.count("shards: ") > worker.log[:before].count("shards: ") + 1, "its return")
@@ -130,7 +135,8 @@ async def test_who_slept_through_its_replacement_commits_nothing_and_does_not_fi
         holder = worker if holds(worker, shard) else waiter
         await holder.says(COMMITTED, holder.log.count(COMMITTED) + 2)
         woken = worker.log[before:]
-        assert COMMITTED not in woken.partition(OPENED)[0]
+        # At most the news, late, of a commit that was through when it fell asleep.
+        assert cursors(COMMITTED, woken.partition(OPENED)[0]) in ([], [went_on_from])
         # Its return is one rebalance, after which each may have opened the shard again, and one fencing at most.
         assert worker.log.count(OPENED) - opened[worker] + waiter.log.count(OPENED) - opened[waiter] <= 2
         assert FENCED not in waiter.log
