@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from ssl import SSLContext
+from traceback import walk_tb
 from typing import Any
 from weakref import WeakSet
 
@@ -61,6 +63,10 @@ class NotLetIn(Doubt):
 _met: ContextVar[list[Stop] | None] = ContextVar("_met", default=None)
 
 
+RECONNECT = 0.1  # (s) from a failed connection to the next try at that address
+_failed: dict[str, float] = {}  # address → when
+
+
 async def _connected(
     host: str,
     port: int,
@@ -74,8 +80,11 @@ async def _connected(
 
     Raises KafkaConnectionError and TimeoutError; then aiokafka tries the next broker. By itself it waits for one that
     takes the connection and says nothing as long as for any request, which is longer than our deadlines: one frozen
-    broker of three, and hardly a shard could be opened.
+    broker of three, and hardly a shard could be opened. And where one refuses, its sender tries again at once, hundreds
+    of times a second, and each try leaves a connection behind, in cycles.
     """
+    address = f"{host}:{port}"
+    await asyncio.sleep(max(0, _failed.get(address, 0) + RECONNECT - time.monotonic()))
     try:
         made = AIOKafkaConnection(
             host,
@@ -90,12 +99,14 @@ async def _connected(
         if LIST_TRANSACTIONS not in made._versions:
             made.close()
             raise KafkaRefused(
-                f"Kafka at {host}:{port} is older than 3.0, or another make.",
+                f"Kafka at {address} is older than 3.0, or another make.",
                 hint="It takes Apache Kafka 3.0 or later; docs/kafka.md says which were tried.",
             )
+        _failed.pop(address, None)
         return made
     except (Stop, KafkaError, OSError) as error:
-        stop = login.refused(error, f"{host}:{port}")
+        _failed[address] = time.monotonic()
+        stop = login.refused(error, address)
         if stop is None:
             raise
         if (met := _met.get()) is not None:
@@ -211,11 +222,20 @@ def _task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> as
 def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What aiokafka reports and nobody needs to hear.
 
-    It fails more futures than anybody waits for; where it matters the same error was raised already. And it leaves the
-    first connection of a client whose start is cancelled to its finalizer, which has closed it when it says so.
+    It fails more futures than anybody waits for, also with what its sender has stumbled over; where it matters the same
+    error was raised already. And it leaves the first connection of a client whose start is cancelled to its finalizer,
+    which has closed it when it says so.
     """
-    if not isinstance(context.get("exception"), KafkaError) and not isinstance(context.get("conn"), AIOKafkaConnection):
+    error, future = context.get("exception"), context.get("future")
+    its_own = isinstance(error, KafkaError) or (not isinstance(future, asyncio.Task) and _from_within(error))
+    if not its_own and not isinstance(context.get("conn"), AIOKafkaConnection):
         loop.default_exception_handler(context)
+
+
+def _from_within(error: BaseException | None) -> bool:
+    """Whether it was raised in a line of aiokafka."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__ if error else None)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("aiokafka.")
 
 
 @contextlib.contextmanager

@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import gc
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, KafkaStorageError, NotLeaderForPartitionError, RecordListTooLargeError
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 
 from producer.config import Kafka
 from producer.errors import Doubt, Rejected
@@ -103,6 +108,39 @@ async def test_work_that_is_done_stays_done() -> None:
     async with started(client, Kafka(), "starting"):
         pass
     assert client.closed
+
+
+async def test_an_address_that_has_refused_is_not_tried_again_at_once(unused_tcp_port: int) -> None:
+    """aiokafka's sender does so hundreds of times a second, and each try leaves a connection behind."""
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(OSError, match="Connect call failed"):
+            await connection._connected(
+                "127.0.0.1", unused_tcp_port, request_timeout_ms=1000, ssl_context=None, sasl_plain_password=None
+            )
+    assert time.monotonic() - began >= 2 * connection.RECONNECT
+
+
+@pytest.mark.parametrize("ours", [False, True], ids=["aiokafka's", "ours"])
+async def test_a_future_that_aiokafka_fails_with_its_own_fault_is_not_told_and_one_of_ours_is(
+    ours: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its sender stumbles over a batch that it has failed before, and fails all that are left with that."""
+    accumulator = MessageAccumulator(ClusterMetadata(), 1000, 0, 1)
+    client: Any = Broken()
+    async with started(client, Kafka(), "starting"):
+        pass
+    assert client.closed
+    future = asyncio.get_running_loop().create_future()
+    try:
+        if ours:
+            raise KeyError
+        accumulator.reenqueue(MessageBatch(TopicPartition("t", 0), accumulator.create_builder(), 1, 0))
+    except KeyError as error:
+        future.set_exception(error)
+    del future
+    gc.collect()
+    assert [one.name for one in caplog.records] == ["asyncio"] * ours
 
 
 @pytest.mark.parametrize(("wanted", "asked"), [(None, {2}), (3, {3})])
