@@ -21,12 +21,16 @@ log = logging.getLogger("vtj.service")
 
 def run(feeds: Sequence[Settings], *, once: bool, skip: int | None = None) -> None:
     """Works until SIGTERM or SIGINT, or with `once` until upstream says `ajanTasalla` in every feed."""
-    names = ", ".join(one.feed.name for one in feeds)
-    audit("started: feed %(feeds)s, release %(release)s", {"feeds": names, "release": __version__})
+
+    async def told() -> None:  # where a signal is heard already: who says that it starts says that it stops
+        names = ", ".join(one.feed.name for one in feeds)
+        audit("started: feed %(feeds)s, release %(release)s", {"feeds": names, "release": __version__})
+        await serve_all(feeds, once=once, skip=skip)
+
     why = "done" if once else "told to"
     try:
         with asyncio.Runner() as runner:
-            runner.run(until_stopped(serve_all(feeds, once=once, skip=skip)))
+            runner.run(until_stopped(told()))
     except BaseException as error:
         why = type(error).__name__
         raise

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from producer.app.parts import Decoding, Parts
 from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
 from producer.events.convert import Converter
-from producer.events.instant import midnight
+from producer.events.instant import HELSINKI, midnight
 from producer.kafka.connection import reached, settled
 from producer.kafka.cursor import positions
 from producer.kafka.names import BESIDE, SHARDS
@@ -185,7 +185,9 @@ class Verification:
         ]
         begins = min(first, default=0) + around
         if not first or (since < begins and (around or since != midnight(begins))):
-            at = datetime.fromtimestamp((begins + 999) // 1000, UTC).isoformat() if first else "nowhere: it is empty"
+            at = "nowhere: it is empty"
+            if first:
+                at = datetime.fromtimestamp((begins + 999) // 1000, HELSINKI).isoformat()
             raise SettingsError(
                 f"--since is before the ledger, which can be verified from {at} on.",
                 hint="Leave --since out to verify from its beginning, or name a later time.",

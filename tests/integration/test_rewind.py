@@ -211,7 +211,7 @@ async def test_the_day_on_which_the_ledger_begins(told: Interleaved) -> None:
 @pytest.mark.parametrize(
     ("since", "words"),
     [
-        (Since("", time=1_577_836_800_000), "--since is before the ledger, which begins at 20"),
+        (Since("", time=1_577_836_800_000), r"--since is before the ledger, which begins at 20.*\+0[23]:00"),
         (Since("", time=4_070_908_800_000), "Nothing was committed since then"),
         (Since("", cursor=0), "Cursor 0 is before the ledger, in which feed vtj begins at 1"),
         (Since("", cursor=4), "Nothing was committed behind cursor 4: the feed stands at 4"),

@@ -84,7 +84,10 @@ class Day:
             last: int = self.sandbox.state()["last"]
             return self.watch.cursor == last
 
-        await until(reached, "the cursor at upstream's last", PATIENCE, lambda: f"\n{running.log[-8000:]}")
+        def told() -> str:
+            return f": {self.sandbox.state()['last']}, readers see {self.watch.cursor}\n{running.log[-8000:]}"
+
+        await until(reached, "the cursor at upstream's last", PATIENCE, told)
 
 
 Fault = Callable[[Day, random.Random], Awaitable[None]]

@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import re
+import signal
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +20,7 @@ from producer.config.manual import HEAD
 from producer.config.reference import settings
 from producer.errors import SettingsError, Stop, UpstreamRefused
 from producer.kafka.names import STATE, Names
+from producer.operate import stopping
 from tests.unit.test_redaction import logging_as
 
 SECRET = "hunter2-of-the-test"
@@ -280,6 +283,29 @@ async def test_once_ends_with_the_first_fault_after_all_have_ended(monkeypatch: 
         await app.serve_all(two(), once=True)
     assert (caught.value.hint, ended) == ("Ask.", ["b"])
     assert json.loads(lines.getvalue())["feed"] == "a"
+
+
+def test_who_says_that_it_starts_says_that_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However early the signal comes."""
+    said: list[str] = []
+
+    def audit(words: str, values: Mapping[str, str]) -> None:
+        said.append(words % values)
+        if words.startswith("started"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def serve(*_: Settings, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "serve", serve)
+    monkeypatch.setattr(app, "audit", audit)
+    monkeypatch.setattr(stopping, "STOP_LIMIT", 1e6)  # its timer would end the tests
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("nobody heard it"))
+    try:
+        app.run(two()[:1], once=False)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [one.partition(":")[0] for one in said] == ["started", "stopped"]
 
 
 async def test_a_fault_of_our_own_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
