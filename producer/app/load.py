@@ -13,6 +13,7 @@ from producer.events.identities import identity_topic
 from producer.kafka.names import STATE
 from producer.kafka.reader import ends
 from producer.observe.audit import audit
+from producer.operate.memory import steady_memory
 from producer.state import load as state_load
 from producer.state.load import Introducing, Progress, Wanted
 from producer.upstream.client import Upstream
@@ -56,6 +57,7 @@ async def load(
             "initial load of %(size)d %(what)s",
             {"size": wanted.size, "what": "person(s)" if wanted.codes else "municipalities"},
         )
+        steady_memory()
         asking, most = made.snapshots(client, once=True), kafka.transaction_events
         return await state_load.load(
             shard,

@@ -26,7 +26,8 @@ from producer.observe.pulse import line_of, pulse
 from producer.operate import service
 from producer.operate.age import Age, Heard
 from producer.operate.commits import LoggedShard
-from producer.operate.pace import Pace, quiet_collector
+from producer.operate.memory import steady_memory
+from producer.operate.pace import Pace
 from producer.operate.poison import Poison
 from producer.operate.service import Service
 from producer.operate.together import together
@@ -81,7 +82,7 @@ async def serve(settings: Settings, *, once: bool, skip: int | None = None) -> N
                     await roster.watched.current()
                 if not roster.buckets:
                     log.warning("nobody is followed: `vtj-producer persons add FILE` puts somebody on the watchlist")
-            quiet_collector()
+            steady_memory()
             await serving.run(dict(works))
 
         await together(work(), roster.keep(), *([orders.keep()] if orders else []))

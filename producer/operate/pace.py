@@ -40,7 +40,7 @@ class Pace:
         if self._schedule is None:
             return False
         if time.monotonic() - Pace.collected > COLLECT:  # the buckets of a feed pause one after the other
-            gc.collect()  # off the hot path: see quiet_collector
+            gc.collect()  # off the hot path: see steady_memory
             Pace.collected = time.monotonic()
         due = _by_clock(self._schedule.times) if self._schedule.times else _after(self._schedule.interval)
         await together(due, *([self._news()] if self._news else []))
@@ -87,17 +87,3 @@ async def _by_clock(times: tuple[str, ...]) -> None:
         due = min(due, upcoming(times, datetime.fromtimestamp(now, UTC)).timestamp() + late)
         pulse().polls(due - now)
         await asyncio.sleep(min(due - now, LOOK))
-
-
-def quiet_collector() -> None:
-    """Keeps Python's cyclic garbage collector off the hot path.
-
-    A parsed page is 30,000 containers, which would start a collection every few hundred; none of them is in a cycle.
-    What is alive now stays for ever and need not be looked at again; the rest is collected while waiting, and, far more
-    rarely than by default, in between. Called again, by another feed of the process or by one that begins anew, it lets
-    go of what was not for ever.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)

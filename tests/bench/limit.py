@@ -13,7 +13,7 @@ from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
 from producer.kafka.names import java_hash
 from producer.model import EncodedEvent, Page
-from producer.operate.pace import quiet_collector
+from producer.operate.memory import steady_memory
 from tests.bench.meter import Meter
 from tests.bench.pages import pages
 
@@ -39,7 +39,7 @@ async def run(bootstrap: str, prefix: str, feed: str, transactions: int) -> None
         compression_type="zstd",
         max_batch_size=256 * 1024,
     )
-    quiet_collector()
+    steady_memory()
     async with producer:
         meter.first_request()
         for _ in range(transactions):

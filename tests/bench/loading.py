@@ -13,7 +13,6 @@ from producer.config import Settings, load
 from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
 from producer.operate import logs
-from producer.operate.pace import quiet_collector
 from producer.sandbox.hetu import identity
 from producer.state.load import Codes, Progress, Wanted
 from producer.upstream.persons import read_persons
@@ -49,7 +48,6 @@ def main(count: int) -> None:
         file.flush()
         wanted = Wanted(codes=Codes(read_persons(Path(file.name))))
     with patch.object(parts, "Snapshots", MeteredSnapshots), patch.object(Shard, "commit", metered):
-        quiet_collector()
         done = asyncio.run(_load(settings, wanted))
     assert (done.answered, done.missed) == (count, 0)
     meter.tell()

@@ -110,7 +110,8 @@ def refusal(file: Path, environ: Mapping[str, str]) -> SettingsError | None:
 def assert_helps(line: str, environ: Mapping[str, str], file: Path) -> None:
     named = {*NAMES.findall(line.partition(", for example")[0])}
     example = EXAMPLE.search(line)
-    if "is no setting" in line or "is a section" in line or " feed" in line or "feeds" in line:
+    of_feeds = re.search(r" feed|feeds", line) and not line.startswith("The file ")  # which may be called so
+    if "is no setting" in line or "is a section" in line or of_feeds:
         assert str(file) in line or "in the environment" in line
     elif len(named) > 1:  # settings that do not fit together: which, and what to do
         assert re.search(
