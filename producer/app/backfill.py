@@ -22,7 +22,7 @@ from producer.events.identity import usable_code
 from producer.events.instant import now_ms, today
 from producer.events.page import PERSON
 from producer.kafka import topics
-from producer.kafka.connection import administration
+from producer.kafka.clients import administration
 from producer.kafka.names import BACKFILL, java_hash
 from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page

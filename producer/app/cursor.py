@@ -2,8 +2,8 @@
 
 from producer.app.parts import Parts, wait_until_free
 from producer.errors import Busy, SettingsError, StepDown
-from producer.kafka.connection import settled
 from producer.kafka.cursor import Position, of_feed, positions
+from producer.kafka.deadlines import settled
 from producer.kafka.names import BESIDE, SHARDS
 from producer.kafka.recovery import last_entry
 from producer.model import BUCKET

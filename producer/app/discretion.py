@@ -8,7 +8,7 @@ from producer.app.run import initial_load
 from producer.errors import SettingsError
 from producer.events.groups import change_topic
 from producer.events.protection import ORDER, Retold
-from producer.kafka.connection import settled
+from producer.kafka.deadlines import settled
 
 PAGE: Final = "../../"  # how the paths in unmapped begin of what is nobody's
 

@@ -15,7 +15,8 @@ from producer.events.deadletter import dead_letter_topic
 from producer.events.identities import identity_topic
 from producer.events.instant import now_ms
 from producer.kafka import topics
-from producer.kafka.connection import administration, reached, settled
+from producer.kafka.clients import administration
+from producer.kafka.deadlines import reached, settled
 from producer.kafka.names import STATE, java_hash
 from producer.kafka.reader import ends, reader, until
 from producer.kafka.topics import erased_topic

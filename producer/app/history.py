@@ -13,7 +13,8 @@ from producer.app.parts import Parts
 from producer.errors import LedgerUnreadable, SettingsError
 from producer.events.instant import HELSINKI, midnight
 from producer.kafka import topics
-from producer.kafka.connection import administration, reached
+from producer.kafka.clients import administration
+from producer.kafka.deadlines import reached
 from producer.kafka.reader import by_time, ends, partitions
 from producer.kafka.scan import scan
 from producer.proof.chain import read

@@ -17,7 +17,8 @@ from producer.events.fit import label, spelled
 from producer.events.groups import change_topic
 from producer.events.page import PROTECTED
 from producer.kafka import topics
-from producer.kafka.connection import administration, reached, settled
+from producer.kafka.clients import administration
+from producer.kafka.deadlines import reached, settled
 from producer.kafka.reader import ends, latest, partitions, reader
 from producer.kafka.scan import scan
 from producer.kafka.topics import handled_topic

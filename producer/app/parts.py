@@ -23,7 +23,8 @@ from producer.events.protection import ORDER, Protection, restricted_topics
 from producer.events.pseudonyms import Pseudonyms, pseudonyms
 from producer.events.state import Blanks
 from producer.kafka import ownership, topics
-from producer.kafka.connection import GRACE, administration
+from producer.kafka.clients import administration
+from producer.kafka.deadlines import GRACE
 from producer.kafka.names import STATE, Names
 from producer.kafka.publisher import Publisher
 from producer.kafka.shard import Oversized

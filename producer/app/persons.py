@@ -15,7 +15,7 @@ from producer.errors import Busy, KafkaGone, ProducerError, SettingsError, StepD
 from producer.events.identities import identity_topic
 from producer.events.instant import now_ms
 from producer.kafka import watchlist
-from producer.kafka.connection import settled
+from producer.kafka.deadlines import settled
 from producer.kafka.names import STATE
 from producer.kafka.reader import latest
 from producer.kafka.watchlist import Entry, watchlist_topic

@@ -19,7 +19,7 @@ from producer.app.parts import Decoding, Parts, resumable
 from producer.app.rewind import refuse_others
 from producer.errors import Busy, SettingsError
 from producer.events.instant import now_ms
-from producer.kafka.connection import administration
+from producer.kafka.clients import administration
 from producer.kafka.names import NO_NEWS, REPLAY, java_hash
 from producer.kafka.reader import reader
 from producer.kafka.scan import BYTES, scan

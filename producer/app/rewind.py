@@ -7,7 +7,7 @@ from producer.app.history import Ledger, Since, historical, policies
 from producer.app.parts import Parts
 from producer.errors import SettingsError
 from producer.kafka import groups
-from producer.kafka.connection import reached
+from producer.kafka.deadlines import reached
 from producer.kafka.reader import partitions, reader
 from producer.observe.audit import audit
 

@@ -16,8 +16,8 @@ from producer.events.identities import identity_topic
 from producer.events.instant import today
 from producer.events.protection import Protection
 from producer.kafka import ownership
-from producer.kafka.connection import GRACE, deadline, settled
 from producer.kafka.cursor import positions
+from producer.kafka.deadlines import GRACE, deadline, settled
 from producer.kafka.names import SHARDS, STATE
 from producer.kafka.shard import Shard
 from producer.model import BUCKET

@@ -10,8 +10,8 @@ import orjson
 from aiokafka import TopicPartition
 
 from producer.config import Settings
-from producer.kafka.connection import settled
 from producer.kafka.cursor import Position, of_feed, positions
+from producer.kafka.deadlines import settled
 from producer.kafka.names import BACKFILL, BESIDE, LETTERS, REPLAY, SHARDS, STATE, Names
 from producer.kafka.ownership import by_shard, owners
 from producer.kafka.reader import ends, reader, until

@@ -17,8 +17,8 @@ from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
 from producer.events.convert import Converter
 from producer.events.instant import HELSINKI, midnight
-from producer.kafka.connection import reached, settled
 from producer.kafka.cursor import positions
+from producer.kafka.deadlines import reached, settled
 from producer.kafka.names import BESIDE, SHARDS
 from producer.kafka.reader import by_time, ends, partitions, reader
 from producer.kafka.scan import scan

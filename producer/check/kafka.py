@@ -18,7 +18,7 @@ from producer.check.upstream import ahead
 from producer.config import Settings
 from producer.errors import KafkaGone, KafkaRefused
 from producer.kafka import rights, topics
-from producer.kafka.connection import Admin, administration
+from producer.kafka.clients import Admin, administration
 from producer.kafka.names import SHARDS
 from producer.kafka.rights import Right
 

@@ -59,8 +59,9 @@ def as_cursor(text: str) -> int:
 
 async def _show(settings: "Settings", *, as_json: bool) -> int:
     from producer.kafka import topics
-    from producer.kafka.connection import administration, settled
+    from producer.kafka.clients import administration
     from producer.kafka.cursor import positions
+    from producer.kafka.deadlines import settled
     from producer.kafka.names import BESIDE, SHARDS
     from producer.operate.age import spoken
 

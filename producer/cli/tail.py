@@ -74,7 +74,7 @@ async def _tail(settings: "Settings", args: argparse.Namespace, person: bytes | 
     from producer.events.labels import Labels
     from producer.events.pseudonyms import pseudonyms
     from producer.kafka import topics
-    from producer.kafka.connection import administration
+    from producer.kafka.clients import administration
     from producer.kafka.reader import committed
 
     if person and (hidden := pseudonyms(settings.privacy)):

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 async def _run(settings: "Settings", *, apply: bool) -> int:
     from producer.events.groups import Catalogue
     from producer.kafka import topics
-    from producer.kafka.connection import administration
+    from producer.kafka.clients import administration
     from producer.observe.audit import audit
     from producer.operate import logs
 

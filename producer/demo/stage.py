@@ -21,7 +21,8 @@ from producer.demo.screen import line, picture, summary
 from producer.events.decode import Decoder
 from producer.events.groups import Catalogue
 from producer.kafka import topics
-from producer.kafka.connection import administration, reached
+from producer.kafka.clients import administration
+from producer.kafka.deadlines import reached
 from producer.kafka.reader import committed
 from producer.operate import logs
 from producer.operate.together import together

@@ -11,7 +11,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from producer.errors import Doubt
-from producer.kafka.connection import deadline
+from producer.kafka.deadlines import deadline
 from producer.kafka.names import java_hash
 from producer.kafka.topics import refuse_count
 from producer.model import EncodedEvent

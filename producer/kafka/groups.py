@@ -10,7 +10,9 @@ from aiokafka.errors import CommitFailedError, GroupCoordinatorNotAvailableError
 
 from producer.config import Kafka
 from producer.errors import Busy, SettingsError
-from producer.kafka.connection import Admin, administration, connection, reached, started
+from producer.kafka.clients import Admin, administration, started
+from producer.kafka.connection import connection
+from producer.kafka.deadlines import reached
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from producer.config import Kafka
-from producer.kafka.connection import Admin, connection, deadline, started
+from producer.kafka.clients import Admin, started
+from producer.kafka.connection import connection
+from producer.kafka.deadlines import deadline
 from producer.kafka.groups import described
 from producer.observe.pulse import pulse
 

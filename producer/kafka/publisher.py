@@ -9,8 +9,10 @@ from aiokafka import AIOKafkaProducer
 from producer.config import Kafka
 from producer.errors import Doubt, StepDown, TopicsDiffer
 from producer.kafka import recovery, topics
-from producer.kafka.connection import Admin, connection, deadline, started
+from producer.kafka.clients import Admin, started
+from producer.kafka.connection import connection
 from producer.kafka.cursor import of_feed, positions, refuse_other_keys
+from producer.kafka.deadlines import deadline
 from producer.kafka.names import SHARDS, Names
 from producer.kafka.shard import Oversized, Shard, Transactions
 from producer.observe import pulse

@@ -8,7 +8,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from producer.config import Kafka
-from producer.kafka.connection import connection, reached, started
+from producer.kafka.clients import started
+from producer.kafka.connection import connection
+from producer.kafka.deadlines import reached
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from producer.kafka.connection import Admin
+from producer.kafka.clients import Admin
 
 GROUP, TRANSACTION = 0, 1  # kinds of coordinators
 

@@ -14,7 +14,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from producer.config import Kafka
 from producer.errors import Doubt, KafkaRefused
-from producer.kafka.connection import reached
+from producer.kafka.deadlines import reached
 
 BYTES = 4 << 20  # of one answer at most; a larger batch comes whole all the same
 WAIT_MS = 200

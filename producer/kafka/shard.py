@@ -18,8 +18,8 @@ from producer.errors import CursorUnreadable, Doubt, ProducerError, Rejected, St
 from producer.events.instant import now_ms
 from producer.kafka import ledger, once, recovery, stable
 from producer.kafka.batches import Batches
-from producer.kafka.connection import deadline
 from producer.kafka.cursor import Position, positions
+from producer.kafka.deadlines import deadline
 from producer.kafka.names import BESIDE, Names
 from producer.model import EncodedEvent, EncodedPage
 from producer.observe.pulse import pulse

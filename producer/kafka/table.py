@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from producer.config import Kafka
 from producer.errors import Doubt
-from producer.kafka.connection import deadline
+from producer.kafka.deadlines import deadline
 from producer.kafka.reader import ends, reader
 
 log = logging.getLogger("vtj.kafka")

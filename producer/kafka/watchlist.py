@@ -11,7 +11,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from producer.config import Kafka
 from producer.errors import CursorUnreadable
-from producer.kafka.connection import connection, deadline, settled, started
+from producer.kafka.clients import started
+from producer.kafka.connection import connection
+from producer.kafka.deadlines import deadline, settled
 from producer.kafka.names import java_hash
 from producer.kafka.reader import latest
 

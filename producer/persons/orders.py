@@ -15,7 +15,7 @@ from producer.events.groups import Group, change_topic, state_topic
 from producer.events.identities import identity_topic
 from producer.events.protection import Protection, order_stored
 from producer.kafka import cursor
-from producer.kafka.connection import deadline
+from producer.kafka.deadlines import deadline
 from producer.kafka.names import SHARDS, Names
 from producer.kafka.reader import stored
 from producer.kafka.table import Table

@@ -17,7 +17,7 @@ from producer.config import Settings
 from producer.events.identities import CORRECTION, Codes, Known, identity_topic
 from producer.events.instant import now_ms
 from producer.events.pseudonyms import Pseudonyms
-from producer.kafka.connection import deadline
+from producer.kafka.deadlines import deadline
 from producer.kafka.table import Table
 from producer.kafka.watchlist import Entry, decode, watchlist_topic
 from producer.model import EncodedEvent, Page

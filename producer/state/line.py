@@ -27,7 +27,7 @@ from producer.events.instant import now_ms
 from producer.events.page import CORRECTED, GROUPS, PERSON
 from producer.events.protection import ORDER
 from producer.events.state import Blanks
-from producer.kafka.connection import deadline
+from producer.kafka.deadlines import deadline
 from producer.kafka.names import NO_NEWS, STATE
 from producer.kafka.reader import ends, reader
 from producer.kafka.shard import Shard

@@ -10,7 +10,7 @@ from typing import Final
 from producer.app.history import Ledger, Since
 from producer.app.parts import Parts, parts
 from producer.config import load
-from producer.kafka.connection import administration
+from producer.kafka.clients import administration
 from producer.kafka.reader import partitions, reader
 from producer.kafka.topics import apply, planned
 from tests.histories import Commit, write

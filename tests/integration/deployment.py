@@ -23,7 +23,7 @@ from producer.config import Settings, load
 from producer.events.convert import Converter
 from producer.events.framing import SingleObject
 from producer.events.groups import Catalogue
-from producer.kafka.connection import administration
+from producer.kafka.clients import administration
 from producer.kafka.names import SHARDS, Names
 from producer.kafka.publisher import Publisher
 from producer.kafka.topics import apply, planned

@@ -15,8 +15,9 @@ from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBat
 
 from producer.config import Kafka
 from producer.errors import Doubt, Rejected
-from producer.kafka import connection
-from producer.kafka.connection import Admin, deadline, started
+from producer.kafka import connection, deadlines
+from producer.kafka.clients import Admin, started
+from producer.kafka.deadlines import deadline
 from producer.operate.together import together
 
 
@@ -187,7 +188,7 @@ async def test_what_kafka_says_is_sorted(error: KafkaError, kind: type[Doubt], w
 async def test_a_long_silence_is_told_before_its_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connection, "LONG", 0.02)
+    monkeypatch.setattr(deadlines, "LONG", 0.02)
     with pytest.raises(Doubt):
         async with deadline(0.1, "the commit"):
             await asyncio.Event().wait()
