@@ -27,8 +27,8 @@ from producer.kafka.clients import administration
 from producer.kafka.deadlines import GRACE
 from producer.kafka.names import STATE, Names
 from producer.kafka.publisher import Publisher
-from producer.kafka.shard import Oversized
 from producer.kafka.table import Table
+from producer.kafka.transactions import Oversized
 from producer.model import EncodedEvent, EncodedPage
 from producer.observe import pulse
 from producer.operate import service

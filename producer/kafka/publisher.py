@@ -14,7 +14,8 @@ from producer.kafka.connection import connection
 from producer.kafka.cursor import of_feed, positions, refuse_other_keys
 from producer.kafka.deadlines import deadline
 from producer.kafka.names import SHARDS, Names
-from producer.kafka.shard import Oversized, Shard, Transactions
+from producer.kafka.shard import Shard
+from producer.kafka.transactions import Oversized, Transactions
 from producer.observe import pulse
 
 

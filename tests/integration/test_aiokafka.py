@@ -15,7 +15,7 @@ from aiokafka.producer.sender import AddPartitionsToTxnHandler
 from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from confluent_kafka import Message, Producer
 
-from producer.kafka import shard  # noqa: F401 - sets the constant
+from producer.kafka import transactions  # noqa: F401 - sets the constant
 from producer.kafka.names import java_hash
 from tests.integration.deployment import SOON, Deployment
 

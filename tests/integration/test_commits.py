@@ -13,7 +13,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from producer.errors import Doubt, Rejected
-from producer.kafka import shard as publishing
+from producer.kafka import transactions as publishing
 from producer.kafka.batches import Batches
 from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
