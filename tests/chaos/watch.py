@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,12 @@ class Watch:
     def _follow(self, consumer: Consumer) -> None:
         while not self._over.is_set():
             message = consumer.poll(0.05)
-            if message is not None and message.error() is None:  # errors tell of a broker that is away
-                value = message.value()
-                assert value is not None
-                self.take(message.key(), value)
+            if message is None:
+                continue
+            if error := message.error():  # most tell of a broker that is away
+                if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    self.faults.append(f"what comes next is gone: {error.str()}")
+                continue
+            value = message.value()
+            assert value is not None
+            self.take(message.key(), value)

@@ -85,7 +85,8 @@ class Day:
             return self.watch.cursor == last
 
         def told() -> str:
-            return f": {self.sandbox.state()['last']}, readers see {self.watch.cursor}\n{running.log[-8000:]}"
+            last, watch = self.sandbox.state()["last"], self.watch
+            return f": {last}, readers see {watch.cursor} {watch.faults}\n{running.log[-8000:]}"
 
         await until(reached, "the cursor at upstream's last", PATIENCE, told)
 
