@@ -8,7 +8,8 @@ which is right whatever the change was (docs/adr/0001-state-from-perustiedot.md)
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -58,6 +59,15 @@ class Touched:
     protected: dict[str, None] = field(default_factory=dict)
     replaced: dict[str, None] = field(default_factory=dict)
     left: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class News:
+    """What so many events have touched, and where the topics stand after them."""
+
+    touched: Touched
+    offsets: Offsets
+    events: int
 
 
 class Parts:
@@ -135,18 +145,22 @@ class StateLine:
                     if topic in self._topics:
                         consumer.seek(TopicPartition(topic, at), offset)
             while True:
-                records = await consumer.getmany(timeout_ms=WAIT_MS, max_records=MOST)
-                if any(records.values()):
-                    await self._follow(shard, consumer, [one for some in records.values() for one in some])
+                if (news := await self._news(consumer, shard.progress)) is not None:
+                    await self._follow(shard, news)
                 if once and not [one for one in here if await consumer.position(one) < wanted[one]]:
                     return
 
-    async def _follow(
-        self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]
-    ) -> None:
-        began, cursor = time.monotonic(), shard.cursor or 0
+    async def _news(self, consumer: AIOKafkaConsumer, progress: Mapping[str, Any]) -> News | None:
+        """What there is now; the records themselves are let go of before upstream is asked."""
+        found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=MOST)
+        records = [one for some in found.values() for one in some]
+        if not records:
+            return None
         touched = await self._touched(records)
-        offsets = await self._offsets(shard, consumer, records)
+        return News(touched, await self._offsets(progress, consumer, records), len(records))
+
+    async def _follow(self, shard: Shard, news: News) -> None:
+        began, cursor, touched = time.monotonic(), shard.cursor or 0, news.touched
         await self._roster.current()
         asked = {code: key for key in touched.keys if (code := self._roster.code(key)) is not None}
         protected = [code for code, key in asked.items() if key in touched.protected]
@@ -158,21 +172,23 @@ class StateLine:
         for first in range(0, len(codes), BATCH):
             page = await self._upstream.persons(codes[first : first + BATCH])
             page = replace(page, bucket=STATE, previous=cursor, cursor=cursor)
-            for at in range(0, len(page.records), PART):
-                keys, part = await self._now(replace(page, records=page.records[at : at + PART]))
+            left, page = deque(page.records), replace(page, records=())
+            while left:  # parsed they are ten times their text: each goes when it is encoded
+                some = [left.popleft() for _ in range(min(PART, len(left)))]
+                keys, part = await self._now(replace(page, records=some))
                 answered |= keys
                 await parts.add(part)
         gone = [key for key in asked.values() if key not in answered]
         # Known to have another code now. Of whom else is missing nothing is known, and nothing is taken back.
         self._replaced |= touched.replaced.keys()
         replaced = [key for key in gone if key in self._replaced or self._roster.active(key) != key]
-        left = [key for key in touched.left if self._roster.code(key) is None]
-        lapsed, now = [*replaced, *left], now_ms()
+        unfollowed = [key for key in touched.left if self._roster.code(key) is None]
+        lapsed, now = [*replaced, *unfollowed], now_ms()
         for at in range(0, len(lapsed), PART):
             tombstones = [one for key in lapsed[at : at + PART] for one in self._blanks.tombstones(key, (), now)]
             await parts.add(EncodedPage(STATE, cursor, cursor, True, now, 0, tombstones))
         await parts.add(EncodedPage(STATE, cursor, cursor, True, now, 0, ()))
-        await parts.commit({**shard.progress, "offsets": offsets})
+        await parts.commit({**shard.progress, "offsets": news.offsets})
         pulse().told(len(codes))
         log.info(
             "state of %(persons)d person(s), %(withheld)d withheld at once, %(missing)d not answered, %(left)d left, "
@@ -181,8 +197,8 @@ class StateLine:
                 "persons": len(codes),
                 "withheld": len(protected),
                 "missing": len(gone) - len(replaced),
-                "left": len(left),
-                "events": len(records),
+                "left": len(unfollowed),
+                "events": news.events,
                 "ms": round((time.monotonic() - began) * 1000, 1),
             },
         )
@@ -228,10 +244,13 @@ class StateLine:
                     touched.keys[old] = touched.replaced[old] = None
 
     async def _offsets(
-        self, shard: Shard, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord[bytes | None, bytes]]
+        self,
+        progress: Mapping[str, Any],
+        consumer: AIOKafkaConsumer,
+        records: Iterable[ConsumerRecord[bytes | None, bytes]],
     ) -> Offsets:
         """Where the topics stand after these records; of the others as it was."""
-        offsets: Offsets = {topic: list(told) for topic, told in shard.progress.get("offsets", {}).items()}
+        offsets: Offsets = {topic: list(told) for topic, told in progress.get("offsets", {}).items()}
         for topic in {record.topic for record in records}:
             offsets[topic] = [await consumer.position(TopicPartition(topic, at)) for at in range(self._topics[topic])]
         return offsets
