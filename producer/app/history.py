@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from producer.app.cursor import own
 from producer.app.parts import Parts
 from producer.errors import LedgerUnreadable, SettingsError
-from producer.events.instant import HELSINKI, midnight
+from producer.events.instant import in_finland, midnight
 from producer.kafka import topics
 from producer.kafka.clients import administration
 from producer.kafka.deadlines import reached
@@ -146,7 +145,7 @@ class Ledger:
             if begin[one] and first.get(one, time + 1) > time:
                 self._cut_short(one)
         if time < (begun := min(first.values())) and time != midnight(begun):  # of its first day the rest is meant
-            at = datetime.fromtimestamp(begun / 1000, HELSINKI).isoformat(timespec="milliseconds")
+            at = in_finland(begun).isoformat(timespec="milliseconds")
             raise SettingsError(
                 f"--since is before the ledger, which begins at {at}.", hint="Name that time, or a later one."
             )

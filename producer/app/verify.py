@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,7 +15,7 @@ from producer.app.parts import Decoding, Parts
 from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
 from producer.events.convert import Converter
-from producer.events.instant import HELSINKI, midnight
+from producer.events.instant import in_finland, midnight
 from producer.kafka.cursor import positions
 from producer.kafka.deadlines import reached, settled
 from producer.kafka.names import BESIDE, SHARDS
@@ -185,9 +184,7 @@ class Verification:
         ]
         begins = min(first, default=0) + around
         if not first or (since < begins and (around or since != midnight(begins))):
-            at = "nowhere: it is empty"
-            if first:
-                at = datetime.fromtimestamp((begins + 999) // 1000, HELSINKI).isoformat()
+            at = in_finland((begins + 999) // 1000 * 1000).isoformat() if first else "nowhere: it is empty"
             raise SettingsError(
                 f"--since is before the ledger, which can be verified from {at} on.",
                 hint="Leave --since out to verify from its beginning, or name a later time.",

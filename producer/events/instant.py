@@ -36,9 +36,13 @@ def today() -> date:
     return datetime.now(HELSINKI).date()
 
 
+def in_finland(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, HELSINKI)
+
+
 def midnight(time_ms: int) -> int:
     """When the Finnish day of a time began (ms)."""
-    day = datetime.fromtimestamp(time_ms / 1000, HELSINKI).date()
+    day = in_finland(time_ms).date()
     return int(datetime.combine(day, datetime.min.time(), HELSINKI).timestamp() * 1000)
 
 

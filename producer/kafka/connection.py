@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaStorageError
 
 from producer.config import Kafka
 from producer.errors import KafkaRefused, SettingsError, Stop
-from producer.kafka import deadlines, login
+from producer.kafka import login
+from producer.kafka.deadlines import last_refusal
 
 CONNECT_SHARE = 0.15  # of a request's time, for a connection
 LIST_TRANSACTIONS = 66  # key of Kafka's protocol: there since 3.0
@@ -64,7 +65,7 @@ async def _connected(
         stop = login.refused(error, address)
         if stop is None:
             raise
-        if (met := deadlines.refused.get()) is not None:
+        if (met := last_refusal.get()) is not None:
             met[:] = [stop]
     raise KafkaConnectionError(f"{stop} {stop.hint}")  # aiokafka logs it, and tries again while nothing else ends it
 

@@ -44,7 +44,7 @@ class NotLetIn(Doubt):
 
 
 # The last refusal that a connection has met within the innermost deadline: aiokafka tells only that it has no broker.
-refused: ContextVar[list[Stop] | None] = ContextVar("refused", default=None)
+last_refusal: ContextVar[list[Stop] | None] = ContextVar("last_refusal", default=None)
 
 REJECTIONS = (
     CorruptRecordException,
@@ -72,8 +72,8 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
     have done what was asked. Says when it takes long, since nobody else does before the end.
     """
     met: list[Stop] = []
-    outer = refused.get()
-    refused.set(met)
+    outer = last_refusal.get()
+    last_refusal.set(met)
     telling = None
     if seconds is not None and seconds > LONG:
         words = "%s: not done after %g s, is Kafka slow or away? Giving up after %g s"
@@ -109,7 +109,7 @@ async def deadline(seconds: float | None, what: str) -> AsyncIterator[None]:
     finally:
         if telling is not None:
             telling.cancel()
-        refused.set(outer)
+        last_refusal.set(outer)
 
 
 @asynccontextmanager

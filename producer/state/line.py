@@ -171,8 +171,8 @@ class StateLine:
         codes, answered, parts = list(asked), set[str](), Parts(shard, self._kafka.transaction_events)
         for first in range(0, len(codes), BATCH):
             page = await self._upstream.persons(codes[first : first + BATCH])
-            page = replace(page, bucket=STATE, previous=cursor, cursor=cursor)
-            left, page = deque(page.records), replace(page, records=())
+            left = deque(page.records)
+            page = replace(page, bucket=STATE, previous=cursor, cursor=cursor, records=())
             while left:  # parsed they are ten times their text: each goes when it is encoded
                 some = [left.popleft() for _ in range(min(PART, len(left)))]
                 keys, part = await self._now(replace(page, records=some))
