@@ -1,10 +1,15 @@
 """The requests of a transaction to its coordinator: each is sent once, and never again behind our back."""
 
 import asyncio
+from typing import Any, Final
 
 import aiokafka.producer.sender
 from aiokafka.errors import KafkaError
 from aiokafka.producer.sender import AddPartitionsToTxnHandler, BaseHandler, EndTxnHandler
+
+# (s) between two AddPartitionsToTxn, while the broker still writes the markers of the commit before
+SHORTEST_WAIT: Final = 0.002
+LONGEST_WAIT: Final = 0.1
 
 
 class _Once(BaseHandler):  # type: ignore[misc]  # aiokafka is untyped
@@ -35,7 +40,21 @@ class _EndTxnOnce(_Once, EndTxnHandler):  # type: ignore[misc]
 
 
 class _AddPartitionsOnce(_Once, AddPartitionsToTxnHandler):  # type: ignore[misc]
-    pass
+    """What waits for the markers of the commit before asks soon at first, and then less and less often.
+
+    The broker answers CONCURRENT_TRANSACTIONS meanwhile, and aiokafka asks again after 20 ms: longer than all the rest
+    of a small commit takes. But it can take seconds, and each of these requests names hundreds of partitions.
+    """
+
+    def handle_response(self, answer: Any) -> float | None:
+        backoff: float | None = super().handle_response(answer)
+        sender = self._sender
+        if backoff != aiokafka.producer.sender.BACKOFF_OVERRIDE:
+            sender.concurrent_wait = SHORTEST_WAIT
+            return backoff
+        wait: float = getattr(sender, "concurrent_wait", SHORTEST_WAIT)
+        sender.concurrent_wait = min(2 * wait, LONGEST_WAIT)
+        return wait
 
 
 def install() -> None:

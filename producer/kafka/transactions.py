@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.producer.transaction_manager import TransactionState
@@ -21,10 +20,6 @@ from producer.kafka.names import Names
 from producer.model import EncodedEvent, EncodedPage
 from producer.observe.pulse import pulse
 
-# After a commit the broker still writes markers, and answers the next transaction's first AddPartitionsToTxn with
-# CONCURRENT_TRANSACTIONS; aiokafka then sleeps for this constant, 20 ms, longer than all the rest of a small
-# commit takes. A test notices when aiokafka drops or renames it.
-aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 once.install()
 
 # The share of the broker's transaction timeout that filling a transaction may take; the rest is for ending it.

@@ -10,26 +10,35 @@ import aiokafka.producer.sender
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import ConcurrentTransactions
-from aiokafka.producer.sender import AddPartitionsToTxnHandler
+from aiokafka.errors import ConcurrentTransactions, CoordinatorLoadInProgressError, KafkaError, NoError
 from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from confluent_kafka import Message, Producer
 
-from producer.kafka import transactions  # noqa: F401 - sets the constant
+from producer.kafka import transactions  # noqa: F401 - installs its handlers
 from producer.kafka.names import java_hash
 from tests.integration.deployment import SOON, Deployment
 
 pytestmark = pytest.mark.kafka
 
 
-async def test_the_wait_between_transactions_is_the_constant_that_we_set() -> None:
-    """Dropped, renamed, or no longer 20 ms by default: then shard.py has nothing to mend, or mends it in vain."""
-    assert "BACKOFF_OVERRIDE = 0.02 " in inspect.getsource(aiokafka.producer.sender)
+async def test_what_waits_for_markers_asks_soon_and_then_less_and_less_often() -> None:
+    """AddPartitionsToTxn after a commit: aiokafka's own wait is 20 ms. Renamed: then once.py mends it in vain."""
+    assert aiokafka.producer.sender.BACKOFF_OVERRIDE == 0.02
+    partition = TopicPartition("topic", 0)
     manager = TransactionManager("id", 1000)
     sender = SimpleNamespace(_retry_backoff=0.1, _txn_manager=manager)
-    handler = AddPartitionsToTxnHandler(sender, [TopicPartition("topic", 0)])
-    answer = SimpleNamespace(errors=[("topic", [(0, ConcurrentTransactions.errno)])])
-    assert handler.handle_response(answer) == 0.002
+    handler = aiokafka.producer.sender.AddPartitionsToTxnHandler(sender, [partition])
+
+    def answered(error: type[KafkaError]) -> float | None:
+        wait: float | None = handler.handle_response(SimpleNamespace(errors=[("topic", [(0, error.errno)])]))
+        return wait
+
+    assert [answered(ConcurrentTransactions) for _ in range(8)] == [0.002 * 2**n for n in range(6)] + [0.1, 0.1]
+    manager._pending_txn_partitions.add(partition)
+    assert answered(NoError) is None
+    assert answered(CoordinatorLoadInProgressError) == 0.1
+    manager._txn_partitions.clear()
+    assert answered(ConcurrentTransactions) == 0.002
 
 
 async def test_a_producer_tells_whether_it_is_committing(deployment: Deployment) -> None:
