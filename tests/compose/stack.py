@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,21 @@ def until(reached: Callable[[], Any], what: str, patience: float = SOON) -> Any:
 
 
 class Stack:
-    """more: the files beside compose.yaml. access: how a client outside gets into Kafka, in librdkafka's words."""
+    """more: the files beside compose.yaml, by name. beside: still others, by path.
 
-    def __init__(self, *more: str, ports: Mapping[str, str] | None = None) -> None:
+    access: how a client outside gets into Kafka, in librdkafka's words.
+    """
+
+    def __init__(self, *more: str, beside: Sequence[str] = (), ports: Mapping[str, str] | None = None) -> None:
         self.name = f"{PREFIX}-{secrets.token_hex(3)}"
         self.scheme = "https" if "secure" in more else "http"
         self.access: dict[str, str] = {}
         first = free_port()
-        names = "KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT"
+        names = "KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "POSTGRES_PORT"
         self.ports = {name: str(free_port()) for name in names}
         self.ports |= {"STATUS_PORT": f"{first}-{first + 1}" if "cluster" in more else str(first), **(ports or {})}
-        self._files = [part for name in ("compose", *more) for part in ("-f", f"compose/{name}.yaml")]
+        files = [*(f"compose/{name}.yaml" for name in ("compose", *more)), *beside]
+        self._files = [part for file in files for part in ("-f", file)]
 
     def try_to(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return docker("compose", "-p", self.name, *self._files, *arguments, ports=self.ports)
@@ -138,9 +142,9 @@ class Stack:
 
 
 @contextmanager
-def stack(*more: str) -> Iterator[Stack]:
+def stack(*more: str, beside: Sequence[str] = ()) -> Iterator[Stack]:
     """Up, and down at the end, however that comes about."""
-    one = Stack(*more)
+    one = Stack(*more, beside=beside)
     watcher = Watcher('docker compose -p "$1" down --volumes --timeout 0 2>/dev/null', one.name)
     try:
         since = time.monotonic()

@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, Producer
@@ -11,9 +12,11 @@ from playwright.async_api import expect
 
 from tests.browser import DESKTOP, launched, reading
 from tests.compose.stack import PREFIX, SOON, Stack, said, stack, until
+from tests.compose.standins import standins
 from tests.integration.test_consume import lines, running, shown, taken
 from tests.oracle import read_topics
 from tests.oracle.schemas import Schemas
+from tests.platform.parts import encoded
 
 pytestmark = pytest.mark.long
 
@@ -126,6 +129,48 @@ def test_cluster(tmp_path: Path) -> None:
         until(lambda: (one.metric("count(vtj_buckets > 0)") or 0) == 1, "the other producer")
         caught_up(one)
         all_arrived(one, HISTORY + 2 * GROWN)
+
+
+def test_platform() -> None:
+    """What is valid now arrives in PostgreSQL, row by row as it stands in the state topics."""
+    with stack("platform", beside=standins()) as one:
+        caught_up(one)
+        one.sandbox("grow", {"changes": GROWN})
+        caught_up(one)
+        all_arrived(one, HISTORY + GROWN)
+        valid = states(one)
+        until(lambda: rows(one) == valid, "the tables tell what the state topics do")
+        print(f"{one.name}: {len(valid)} rows in {len({topic for topic, _ in valid})} tables")
+        assert len(valid) > 1000
+
+
+Row = tuple[str, str]  # topic without prefix, person
+
+
+def states(one: Stack) -> dict[Row, Any]:
+    """What is valid of everybody, by the topics."""
+    found: dict[Row, Any] = {}
+    for each in read_topics(one.bootstrap, PREFIX, patience=SOON):
+        if each.topic.startswith("state."):
+            row = each.topic, (each.key or b"").decode()
+            if each.value is None:
+                found.pop(row, None)
+            else:
+                found[row] = Schemas.load().decode(each.topic.replace("state.", "change."), each.value)
+    return found
+
+
+def rows(one: Stack) -> dict[Row, Any]:
+    """The same by the tables."""
+    ask = ["exec", "-T", "postgres", "psql", "--username", "postgres", "--dbname", "vtj", "-At", "--command"]
+    tables = one.do(*ask, "select tablename from pg_tables where schemaname = 'vtj'").decode().split()
+    each = "select json_build_object('topic', 'state.{0}', 'person', person, 'state', state) from vtj.\"{0}\""
+    lines = one.do(*ask, " union all ".join(map(each.format, tables))).decode().splitlines()
+    return {
+        (row["topic"], row["person"]): Schemas.load().decode(topic, encoded(topic, row["state"]))
+        for row in map(json.loads, lines)
+        for topic in [row["topic"].replace("state.", "change.")]
+    }
 
 
 def at_work(one: Stack) -> str:
