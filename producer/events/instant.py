@@ -13,9 +13,28 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 # A zone can push an instant out of the years 1-9999 of UTC, where no reader could show it.
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_HOURS_KEPT: Final = 10_000
 _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
+
+
+class _Hours(dict[str, int]):
+    """`yyyy-MM-ddTHH:` → the milliseconds of that hour of UTC. Remembers what it met, up to a bound."""
+
+    def __missing__(self, hour: str) -> int:
+        instant = _told(f"{hour}00:00Z")
+        if instant is None:
+            raise KeyError(hour)
+        if len(self) >= _HOURS_KEPT:
+            self.clear()
+        self[hour] = instant
+        return instant
+
+
+_HOURS: Final = _Hours()
+_SECONDS: Final = {f"{at // 60:02}:{at % 60:02}": at * 1000 for at in range(3600)}  # of an hour
+_ENDS: Final = {"Z": 0, **{f".{at:03}Z": at for at in range(1000)}}
 
 
 def milliseconds(value: Any) -> int | None:
@@ -23,7 +42,16 @@ def milliseconds(value: Any) -> int | None:
 
     Upstream writes UTC with three decimals, `2020-10-01T04:38:04.394Z`. What is accepted is RFC 3339 as it stands.
     """
-    if type(value) is not str or not _ISO.fullmatch(value):
+    if type(value) is not str:
+        return None
+    try:
+        return _HOURS[value[:14]] + _SECONDS[value[14:19]] + _ENDS[value[19:]]
+    except KeyError:
+        return _told(value)
+
+
+def _told(value: str) -> int | None:
+    if not _ISO.fullmatch(value):
         return None
     try:
         instant = (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND

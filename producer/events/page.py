@@ -121,10 +121,10 @@ class PageEncoding:
         above = self._above
         time: Any = record.get(CHANGED_AT)
         changed_at = milliseconds(time)
-        known = {holder, GROUPS}
+        known: tuple[str, ...] = (holder, GROUPS)
         if changed_at is not None:
             headers.append(("ce_time", time.encode()))
-            known.add(CHANGED_AT)
+            known = (holder, GROUPS, CHANGED_AT)
         if len(record) != len(known):
             above = {**self._members({n: v for n, v in record.items() if n not in known}, "../"), **above}
 

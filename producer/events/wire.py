@@ -32,6 +32,8 @@ def varint(value: int) -> str:
     return piece + chr(rest)
 
 
+_MORE: Final = [chr(at | 0x80) for at in range(0x80)]  # seven bits that others follow
+
 VARINT: Final = [varint(n) for n in range(4096)]  # lengths, positions and counts, as a rule
 SOME_VARINT: Final = ["\2" + piece for piece in VARINT]  # behind the branch index 1 of a nullable union
 
@@ -61,6 +63,12 @@ def int32(value: Any) -> str:
 
 
 def int64(value: Any) -> str:
+    if type(value) is int and 0x4_0000_0000 <= value < 0x200_0000_0000:  # six bytes: milliseconds, from 1970 to 2039
+        rest = value << 1
+        return (
+            f"{_MORE[rest & 0x7F]}{_MORE[rest >> 7 & 0x7F]}{_MORE[rest >> 14 & 0x7F]}"
+            f"{_MORE[rest >> 21 & 0x7F]}{_MORE[rest >> 28 & 0x7F]}{chr(rest >> 35)}"
+        )
     if type(value) is int and -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
         return varint(value)
     raise Misfit

@@ -61,12 +61,14 @@ class Batches:
                 spread = java_hash(key) if key is not None else 0
             slot = (event.topic, spread % partitions[event.topic])
             batch, ids = filling.get(slot) or filling.setdefault(slot, (create(), []))
-            if _append(batch, event) is None:
+            value, headers = event.value, event.headers
+            if batch.append(timestamp=event.timestamp, key=key, value=value or None, headers=headers) is None:
                 await self._send([slot])
                 batch, ids = filling[slot] = create(), []
-                _append(batch, event)  # the first record of a batch is always taken
-            if event.value and event.headers:  # tombstones have no id, nor has the watchlist
-                ids.append(event.headers[0][1])
+                # The first record of a batch is always taken.
+                batch.append(timestamp=event.timestamp, key=key, value=value or None, headers=headers)
+            if value and headers:  # tombstones have no id, nor has the watchlist
+                ids.append(headers[0][1])
             if not count % SLICE:
                 await asyncio.sleep(0)
             self.waiting += 1
@@ -119,10 +121,6 @@ class Batches:
             return event
         self.oversize += 1
         return oversized(event, limit)
-
-
-def _append(batch: BatchBuilder, event: EncodedEvent) -> object:
-    return batch.append(timestamp=event.timestamp, key=event.key, value=event.value or None, headers=event.headers)
 
 
 def _raise_first(results: Iterable[RecordMetadata | BaseException]) -> None:
