@@ -30,6 +30,7 @@ log = logging.getLogger("vtj.kafka")
 
 GRACE = 5.0  # (s) beyond what the broker takes at most
 LONG = 5.0  # (s) of waiting for Kafka, before we say so
+ENDING = 1.2  # (s) for each thing that is ended in good order: parts of the 5 s from SIGTERM to the end
 
 
 class NotLetIn(Doubt):

@@ -12,7 +12,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from producer.config import Kafka
 from producer.kafka.clients import Admin, started
 from producer.kafka.connection import connection
-from producer.kafka.deadlines import deadline
+from producer.kafka.deadlines import ENDING, deadline
 from producer.kafka.groups import described
 from producer.observe.pulse import pulse
 
@@ -23,7 +23,6 @@ HEARTBEAT_MS = 1000
 # A broker that comes up may not know the topic yet; who shares out the shards then gives nobody any, until it looks
 # again: after 5 minutes by default.
 METADATA_MS = 5000
-LEAVE_TIMEOUT = 1.2  # (s); part of the 5 s from SIGTERM to the end
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -71,7 +70,7 @@ async def membership(
         heartbeat_interval_ms=HEARTBEAT_MS,
         metadata_max_age_ms=METADATA_MS,
     )
-    async with started(consumer, settings, "joining the consumer group", stop_timeout=LEAVE_TIMEOUT):
+    async with started(consumer, settings, "joining the consumer group", stop_timeout=ENDING):
         member = Membership(release, consumer.pause)
         consumer.subscribe([topic], listener=member)
         member.fetching = asyncio.create_task(_keep_fetching(consumer))

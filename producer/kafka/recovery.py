@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from producer.config import Kafka
 from producer.kafka import ledger
+from producer.kafka.deadlines import ENDING
 from producer.kafka.names import Names
 from producer.kafka.reader import latest, reader, until
-
-COMMITTING: Final = 1.2  # (s); part of the 5 s from SIGTERM to the end
 
 TAIL = 64  # records of a topic's end to look for the bucket's last one, at first
 
@@ -53,7 +52,7 @@ async def commit_rest(producer: AIOKafkaProducer, hidden: Iterable[TopicPartitio
     try:
         await asyncio.shield(task)
     finally:
-        await asyncio.wait([task], timeout=COMMITTING)
+        await asyncio.wait([task], timeout=ENDING)
 
 
 async def seal(producer: AIOKafkaProducer, names: Names, data_topics: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ from producer.errors import Doubt, ProducerError, Rejected, StepDown
 from producer.kafka import once, recovery, stable
 from producer.kafka.batches import Batches
 from producer.kafka.cursor import Position, positions
-from producer.kafka.deadlines import deadline
+from producer.kafka.deadlines import ENDING, deadline
 from producer.kafka.names import Names
 from producer.model import EncodedEvent, EncodedPage
 from producer.observe.pulse import pulse
@@ -24,7 +24,6 @@ once.install()
 
 # The share of the broker's transaction timeout that filling a transaction may take; the rest is for ending it.
 FILLING_SHARE = 0.75
-END_TIMEOUT = 1.2  # (s); part of the 5 s from SIGTERM to the end
 
 MARKERS = 2.0  # (s) in which a broker has written all markers of a commit, unless it has passed over one
 SHORTEST_WAIT, LONGEST_WAIT = 0.002, 0.25  # (s) between two looks
@@ -165,7 +164,7 @@ class Transactions:
         """
         producer = self._producer
         with contextlib.suppress(ProducerError, AssertionError):  # aiokafka asserts its states
-            async with deadline(END_TIMEOUT, "ending the transaction"):
+            async with deadline(ENDING, "ending the transaction"):
                 if not self._in_transaction:
                     pass
                 elif producer._txn_manager.state is TransactionState.COMMITTING_TRANSACTION:
