@@ -14,8 +14,12 @@ from producer.kafka.deadlines import reached
 
 
 @asynccontextmanager
-async def reader(settings: Kafka, client_id: str, isolation: str = "read_committed") -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(
+    settings: Kafka, client_id: str, isolation: str = "read_committed", wait_ms: int = 50
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group; partitions are assigned by hand.
+
+    wait_ms: how long the broker may keep it waiting where there is nothing new; short for who wants to know just that.
 
     "earliest", never the default "latest": with that, an await between assign and the first fetch can make the
     consumer jump to the end and find an empty topic, and an empty cursor topic means "begin anew".
@@ -25,7 +29,7 @@ async def reader(settings: Kafka, client_id: str, isolation: str = "read_committ
         isolation_level=isolation,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=wait_ms,
     )
     async with started(consumer, settings, "connecting to Kafka"):
         yield consumer

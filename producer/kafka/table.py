@@ -72,7 +72,10 @@ class Table(Generic[T]):
             raise self._broken
 
     async def _follow(self) -> None:
-        async with reader(self._settings, self._instance) as consumer, deadline(None, f"following {self.topic}"):
+        async with (
+            reader(self._settings, self._instance, wait_ms=WAIT_MS) as consumer,
+            deadline(None, f"following {self.topic}"),
+        ):
             consumer.assign(self._here)
             for one in self._here:
                 consumer.seek(one, self._read[one])
