@@ -54,7 +54,7 @@ ASKS: Final = {
     VERSION: "Which Kafka is {brokers}? We need Apache Kafka 3.0 or later.",
     BROKERS: "Please let {here} reach each broker of {brokers} by the name that it tells (advertised.listeners).",
     TOPIC_RIGHTS: "Please grant our account at {brokers} what is missing on the topics {prefix}.*",
-    GROUP_RIGHTS: "Please grant our account at {brokers} Read and Describe on the consumer group {group}.",
+    GROUP_RIGHTS: "Please let our account use the consumer group {group} at {brokers} (Read and Describe).",
     ID_RIGHTS: "Please grant our account at {brokers} Describe and Write on the transactional ids {group}. (prefixed).",
     TOPICS: "Please make the topics {prefix}.* at {brokers} as `vtj-producer topics plan` lists them.",
     TRANSACTIONS: "We write in transactions, and {brokers} cannot begin one.",

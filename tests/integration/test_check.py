@@ -112,19 +112,28 @@ async def test_topics_that_are_not_as_planned(frail_broker: Broker, prefix: str)
     assert (one.link, one.exit_code) == (links.TOPICS, 5)
 
 
+@pytest.mark.parametrize(
+    ("prefix_of_settings", "link"),
+    [("transaction.state.log", links.TRANSACTIONS), ("offsets.topic", links.GROUP_RIGHTS)],
+)
 async def test_a_broker_that_is_set_up_for_three(
-    own_broker: Callable[[], Broker], prefix: str, monkeypatch: pytest.MonkeyPatch
+    prefix_of_settings: str,
+    link: str,
+    own_broker: Callable[[], Broker],
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("replication.factor", "min.isr"):
-        monkeypatch.setitem(SETTINGS, f"transaction.state.log.{name}", "3")
+    for name in (f"{prefix_of_settings}.replication.factor", "transaction.state.log.min.isr"):
+        monkeypatch.setitem(SETTINGS, name, "3")
     deployment = await Deployment((await asyncio.to_thread(own_broker)).bootstrap, prefix).small.apply_topics()
-    Consumer({"bootstrap.servers": deployment.bootstrap, "group.id": prefix, "log_level": 0}).committed(
-        [TopicPartition(deployment.topic("identity"), 0)], SOON
-    )  # a new broker makes the topic of groups' coordinators first
+    if link == links.TRANSACTIONS:
+        Consumer({"bootstrap.servers": deployment.bootstrap, "group.id": prefix, "log_level": 0}).committed(
+            [TopicPartition(deployment.topic("identity"), 0)], SOON
+        )  # a new broker makes the topic of groups' coordinators first
     async with asyncio.timeout(SOON):
         one = broken(await walked(deployment))
-    assert (one.link, one.exit_code) == (links.TRANSACTIONS, 5)
-    assert "1 broker(s), and transaction.state.log.replication.factor is 3" in one.told
+    assert (one.link, one.exit_code) == (link, 5)
+    assert f"1 broker(s), and {prefix_of_settings}.replication.factor is 3" in one.told
 
 
 async def test_a_coordinator_that_cannot_write(frail_broker: Broker, prefix: str) -> None:
