@@ -54,6 +54,8 @@ def main() -> int:
 def measure(bench: Several, bootstrap: str, broker: str, sizes: dict[str, int]) -> Figures:
     each, rounds = sizes["each"], []
     bench.start()  # topics, coordinators and bytecode are warm after it
+    for run in (bench.baseline, bench.product):
+        run(each, "all")  # and the broker's disk, which can take seconds for the first markers of 500 partitions
     for number in range(sizes["rounds"]):
         rounds.append(
             {
