@@ -14,9 +14,9 @@ from tests.browser import DESKTOP, launched, reading
 from tests.compose.stack import PREFIX, SOON, Stack, said, stack, until
 from tests.compose.standins import standins
 from tests.integration.test_consume import lines, running, shown, taken
-from tests.oracle import read_topics
+from tests.oracle import Stored, read_topics
 from tests.oracle.schemas import Schemas
-from tests.platform.parts import encoded
+from tests.platform.parts import all_rows, as_stored
 
 pytestmark = pytest.mark.long
 
@@ -138,39 +138,29 @@ def test_platform() -> None:
         one.sandbox("grow", {"changes": GROWN})
         caught_up(one)
         all_arrived(one, HISTORY + GROWN)
-        valid = states(one)
-        until(lambda: rows(one) == valid, "the tables tell what the state topics do")
-        print(f"{one.name}: {len(valid)} rows in {len({topic for topic, _ in valid})} tables")
-        assert len(valid) > 1000
+        told = valid(read_topics(one.bootstrap, PREFIX, patience=SOON))
+        until(lambda: valid(rows(one)) == told, "the tables tell what the state topics do")
+        print(f"{one.name}: {len(told)} rows in {len({topic for topic, _ in told})} tables")
+        assert len(told) > 1000
 
 
-Row = tuple[str, str]  # topic without prefix, person
-
-
-def states(one: Stack) -> dict[Row, Any]:
-    """What is valid of everybody, by the topics."""
-    found: dict[Row, Any] = {}
-    for each in read_topics(one.bootstrap, PREFIX, patience=SOON):
+def valid(stored: list[Stored]) -> dict[tuple[str, bytes | None], Any]:
+    """What is valid of everybody in each group."""
+    found: dict[tuple[str, bytes | None], Any] = {}
+    for each in stored:
         if each.topic.startswith("state."):
-            row = each.topic, (each.key or b"").decode()
             if each.value is None:
-                found.pop(row, None)
+                found.pop((each.topic, each.key), None)
             else:
-                found[row] = Schemas.load().decode(each.topic.replace("state.", "change."), each.value)
+                told = Schemas.load().decode(each.topic.replace("state.", "change."), each.value)
+                found[each.topic, each.key] = told
     return found
 
 
-def rows(one: Stack) -> dict[Row, Any]:
-    """The same by the tables."""
+def rows(one: Stack) -> list[Stored]:
     ask = ["exec", "-T", "postgres", "psql", "--username", "postgres", "--dbname", "vtj", "-At", "--command"]
     tables = one.do(*ask, "select tablename from pg_tables where schemaname = 'vtj'").decode().split()
-    each = "select json_build_object('topic', 'state.{0}', 'person', person, 'state', state) from vtj.\"{0}\""
-    lines = one.do(*ask, " union all ".join(map(each.format, tables))).decode().splitlines()
-    return {
-        (row["topic"], row["person"]): Schemas.load().decode(topic, encoded(topic, row["state"]))
-        for row in map(json.loads, lines)
-        for topic in [row["topic"].replace("state.", "change.")]
-    }
+    return as_stored(one.do(*ask, all_rows(tables)).decode())
 
 
 def at_work(one: Stack) -> str:

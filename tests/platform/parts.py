@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,20 @@ def postgres() -> Iterator[Postgres]:
     finally:
         watcher.dismiss()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def all_rows(groups: Iterable[str]) -> str:
+    """SQL for every row of the tables of tables.sql, each as a line of JSON."""
+    each = "select json_build_object('group', {0!r}, 'person', person, 'state', state) from vtj.\"{0}\""
+    return " union all ".join(map(each.format, groups))
+
+
+def as_stored(lines: str) -> list[Stored]:
+    """Such lines, as they stood in the topics."""
+    return [
+        Stored(f"state.{row['group']}", 0, at, row["person"].encode(), encoded(f"change.{row['group']}", row["state"]))
+        for at, row in enumerate(map(json.loads, lines.splitlines()))
+    ]
 
 
 def encoded(topic: str, event: Mapping[str, object]) -> bytes:

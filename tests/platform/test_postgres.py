@@ -1,7 +1,6 @@
 """The state topics in PostgreSQL, by a stock Kafka Connect: row by row what upstream says."""
 
 import asyncio
-import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -30,7 +29,8 @@ from tests.platform.parts import (
     RECIPES,
     Postgres,
     abort,
-    encoded,
+    all_rows,
+    as_stored,
     jars,
     kill,
     postgres,
@@ -131,12 +131,7 @@ class Worker:
 
 def rows(database: Postgres) -> list[Stored]:
     """What stands in the tables, as it stood in the topics."""
-    each = "select json_build_object('group', {0!r}, 'person', person, 'state', state) from vtj.\"{0}\""
-    lines = database.run(" union all ".join(each.format(group) for group in GROUPS)).splitlines()
-    return [
-        Stored(f"state.{row['group']}", 0, at, row["person"].encode(), encoded(f"change.{row['group']}", row["state"]))
-        for at, row in enumerate(map(json.loads, lines))
-    ]
+    return as_stored(database.run(all_rows(GROUPS)))
 
 
 async def assert_the_same(database: Postgres, sandbox: Sandbox) -> None:
