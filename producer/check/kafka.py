@@ -28,7 +28,6 @@ GRANT: Final = "Grant it as docs/kafka.md lists it; an explicit Deny goes before
 FETCH: Final = 1  # key of Kafka's protocol
 FETCH_OF_4: Final = 4  # the oldest version of Fetch that Kafka 4.0 still speaks
 STATES: Final = "__transaction_state"
-OFFSETS: Final = "offsets.topic"
 NEW: Final = 5.0  # (s) in which a new cluster makes its coordinators' topics
 SHOWN: Final = 8
 
@@ -103,7 +102,7 @@ async def group_rights(on: Site) -> str:
         try:
             has = await _coordinated(lambda: rights.of_group(admin, on.names.group))
         except GroupCoordinatorNotAvailableError:
-            raise await _without_coordinator(admin, "consumer groups", OFFSETS) from None
+            raise await _without_coordinator(admin, "consumer groups", "offsets.topic.replication.factor") from None
     _refuse({on.names.group: {Right.READ, Right.DESCRIBE} - has}, "Group")
     return on.names.group
 
@@ -148,7 +147,10 @@ async def transactions(on: Site) -> str:
         except TransactionalIdAuthorizationFailed:
             raise KafkaRefused(f"The account may not: TransactionalId {unused}: Describe.", hint=GRANT) from None
         except GroupCoordinatorNotAvailableError:
-            raise await _without_coordinator(admin, "transactions", "transaction.state.log") from None
+            log = "transaction.state.log"
+            raise await _without_coordinator(
+                admin, "transactions", f"{log}.replication.factor", also=f" and {log}.min.isr=1"
+            ) from None
         sync = await rights.in_sync(admin, STATES)
         if sync is None:
             return "there is a coordinator; whether it can write is proved by running"
@@ -163,15 +165,14 @@ async def transactions(on: Site) -> str:
     return f"there is a coordinator, and {sync} replica(s) in sync"
 
 
-async def _without_coordinator(admin: Admin, of: str, prefix: str) -> Broken:
-    """prefix: of the settings of the coordinator's own topic."""
+async def _without_coordinator(admin: Admin, of: str, name: str, also: str = "") -> Broken:
+    """name: the broker's setting of how many replicas the coordinator's own topic has."""
     there = (await admin.describe_cluster())["brokers"]
-    name, least = f"{prefix}.replication.factor", f" and {prefix}.min.isr=1" * (prefix != OFFSETS)
     factor = await _configured(admin, ConfigResourceType.BROKER, str(there[0]["node_id"]), name)
     said = "may not be asked for (DescribeConfigs, Cluster)" if factor is None else f"is {factor}"
     return Broken(
         f"There is no coordinator for {of}. There are {len(there)} broker(s), and {name} {said}.",
-        hint=f"On a single broker set {name}=1{least} and restart it; in a cluster bring up as many brokers as it "
+        hint=f"On a single broker set {name}=1{also} and restart it; in a cluster bring up as many brokers as it "
         "says. Where Kafka is new, run check again in a minute.",
         exit_code=KafkaRefused.exit_code,
     )
