@@ -15,7 +15,6 @@ from producer.app.discretion import Discretion
 from producer.app.parts import Parts, resumable
 from producer.app.run import require_restricted_load
 from producer.errors import Busy, SettingsError
-from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.groups import RESTRICTED, restricted_topic
 from producer.events.identity import usable_code
@@ -106,9 +105,7 @@ class _Backfill:
         self._discretion = Discretion(made, known=settings.privacy.restricted_topics)
         self._roster = self._discretion.roster
         # Without identities: what is told again says nothing new of them.
-        self._converter = Converter.configured(
-            settings, made.catalogue, made.framing, protection=self._discretion.restriction
-        )
+        self._converter = made.converter(protection=self._discretion.restriction)
         self._letters = set(made.with_restricted([dead_letter_topic(settings.data_prefix)]))
         self._listed, self._until = b"", 0  # of the part that is under way
 

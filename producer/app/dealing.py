@@ -30,7 +30,6 @@ from producer.app.letters import (
 from producer.app.parts import Decoding, Parts, resumable
 from producer.app.run import require_restricted_load
 from producer.errors import Busy
-from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.fit import whole
 from producer.events.groups import RESTRICTED
@@ -148,9 +147,7 @@ class _Retelling:
         self._restricting = settings.privacy.restricted_topics
         self._dead = made.with_restricted([dead_letter_topic(settings.data_prefix)])
         # Without identities: an old correction would stand there behind a newer one.
-        self._converter = Converter.configured(
-            settings, made.catalogue, made.framing, protection=discretion.restriction
-        )
+        self._converter = made.converter(protection=discretion.restriction)
 
     async def __call__(self, some: Sequence[Letter]) -> Sequence[EncodedPage | str]:
         await self._discretion.current()

@@ -8,7 +8,6 @@ from producer.app.cursor import own
 from producer.app.parts import Parts, wait_until_free
 from producer.app.persons import look
 from producer.errors import SettingsError
-from producer.events.convert import Converter
 from producer.events.identities import identity_topic
 from producer.kafka.names import STATE
 from producer.kafka.reader import ends
@@ -74,12 +73,12 @@ async def load(
 
 async def _introducing(made: Parts, wanted: Wanted) -> Introducing:
     """Raises SettingsError when somebody is to be loaded who is not followed."""
-    now, settings = await look(made), made.settings
+    now = await look(made)
     if strangers := sum(code not in now.entries for code in wanted.codes):
         raise SettingsError(
             f"{strangers} of {wanted.size} persons are not followed.",
             hint="Add them first: `vtj-producer persons add FILE`. Then load, with or without the file.",
         )
-    converter = Converter.configured(settings, made.catalogue, made.framing, identities=made.identities())
+    converter = made.converter(identities=made.identities())
     buckets = {code: now.entries[code].bucket for code in wanted.codes}
     return Introducing(converter, buckets, made.hidden.of if made.hidden else str)

@@ -16,9 +16,11 @@ from producer.errors import Busy, CursorUnreadable, Doubt, KafkaGone, KafkaRefus
 from producer.events.convert import Converter
 from producer.events.deadletter import dead_letter_topic
 from producer.events.decode import Decoder
+from producer.events.envelope import Topic
 from producer.events.framing import Framing, SingleObject, schema_id
 from producer.events.groups import Catalogue, change_topic, state_topic
 from producer.events.identities import Identities, Known
+from producer.events.page import Withheld
 from producer.events.protection import ORDER, Protection, restricted_topics
 from producer.events.pseudonyms import Pseudonyms, pseudonyms
 from producer.events.state import Blanks
@@ -99,6 +101,26 @@ class Parts:
         prefix, feed = self.settings.data_prefix, self.settings.feed.name
         return Identities(self.catalogue, self.framing, prefix=prefix, feed=feed, committed=committed)
 
+    def converter(
+        self,
+        *,
+        topic: Topic = change_topic,
+        identities: Identities | None = None,
+        protection: Protection | None = None,
+        withheld: Withheld | None = None,
+    ) -> Converter:
+        return Converter(
+            self.catalogue,
+            self.framing,
+            prefix=self.settings.data_prefix,
+            feed=self.settings.feed.name,
+            topic=topic,
+            identities=identities,
+            hidden=self.hidden,
+            protection=protection,
+            withheld=withheld,
+        )
+
     def publisher(
         self,
         bucket: str,
@@ -130,10 +152,7 @@ class Parts:
         topics_of = (state_topic, change_topic) if into_changes else (state_topic,)
         restricting = self.settings.privacy.restricted_topics
         converters = [
-            Converter.configured(
-                self.settings,
-                catalogue,
-                self.framing,
+            self.converter(
                 topic=one,
                 protection=Protection() if restricting else None,
                 withheld=self.blanks().withheld if restricting and one is state_topic else None,

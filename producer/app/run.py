@@ -102,7 +102,7 @@ class Changes:
         self._poison = Poison(settings.feed.name)
         self._left = 0  # shards that are not up to date
         self.up_to_date = asyncio.Event()  # with once: when none is left
-        self._converter = Converter.configured(settings, catalogue, made.framing)
+        self._converter = made.converter()
         prefix = settings.data_prefix
         self._topics = [*catalogue.topics(prefix), identity_topic(prefix), roster.topic]
 

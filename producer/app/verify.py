@@ -14,7 +14,6 @@ from producer.app.history import historical, policies
 from producer.app.parts import Decoding, Parts
 from producer.app.persons import look
 from producer.errors import CursorUnreadable, SettingsError
-from producer.events.convert import Converter
 from producer.events.instant import in_finland, midnight
 from producer.kafka.cursor import positions
 from producer.kafka.deadlines import reached, settled
@@ -97,7 +96,7 @@ class Verification:
             if one.since < began.get(one.bucket, 0)
         }
         told = Told(self._report, None if listed is None else steady)
-        converter = Converter.configured(settings, made.catalogue, made.framing)
+        converter = made.converter()
         async with Upstream(settings.upstream) as client:
             asking = Retrying(client, settings.upstream, patience=settings.upstream.patience)
             for one in chains:

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from producer.events.groups import Catalogue
     from producer.events.identities import Identities
     from producer.events.labels import Labels
+    from producer.events.pseudonyms import pseudonyms
     from producer.upstream.answer import parse_page
 
     settings = load(args.config, feed=args.feed).settings
@@ -48,8 +49,16 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     catalogue, framing = Catalogue.load(), SingleObject()
     permitted = catalogue.within(settings.permit.groups)
-    identities = Identities(catalogue, framing, prefix=settings.data_prefix, feed=settings.feed.name)
-    encoded = Converter.configured(settings, permitted, framing, identities=identities).convert(page)
+    prefix, feed = settings.data_prefix, settings.feed.name
+    converter = Converter(
+        permitted,
+        framing,
+        prefix=prefix,
+        feed=feed,
+        identities=Identities(catalogue, framing, prefix=prefix, feed=feed),
+        hidden=pseudonyms(settings.privacy),
+    )
+    encoded = converter.convert(page)
     meanings = Labels.load(catalogue, args.labels) if args.labels else None
     sys.stdout.buffer.writelines(lines(encoded, Decoder(catalogue), meanings))
     sys.stdout.buffer.flush()

@@ -49,7 +49,6 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 after SIGINT or SIGTERM. Raises SettingsError."""
     import asyncio
-    import contextlib
     import signal
 
     from producer.operate import logs
@@ -61,15 +60,13 @@ def run(args: argparse.Namespace) -> int:
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError):  # Windows: the interrupt ends the loop instead
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop.set)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
         async with Sandbox(**options) as sandbox:
             what = f"replay={args.replay}" if args.replay else f"seed={args.seed} persons={args.persons}"
             password = ACCOUNT if args.password_file is None else "***"
             print(f"{sandbox.url} {what} account={args.username}/{password}", flush=True)
             await stop.wait()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve())
+    asyncio.run(serve())
     return 0

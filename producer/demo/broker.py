@@ -23,9 +23,9 @@ from producer.errors import KafkaGone, SettingsError
 
 START_PATIENCE, END_PATIENCE = 10.0, 3.0  # s
 CURE = (
-    "Install it (pip install 'vtj-producer[demo]', or at once: uvx 'vtj-producer[demo]' demo; wheels for glibc Linux, "
-    "macOS and Windows), or pass --bootstrap-servers HOST:PORT of a Kafka where the demo may create topics. A checkout "
-    "also takes the broker of its tests: `make .venv/dev`, and Docker, or Java 17 with Maven."
+    "Install it (pip install 'vtj-producer[demo]', or at once: uvx 'vtj-producer[demo]' demo; wheels for glibc Linux "
+    "and macOS), or pass --bootstrap-servers HOST:PORT of a Kafka where the demo may create topics. A checkout also "
+    "takes the broker of its tests: `make .venv/dev`, and Docker, or Java 17 with Maven."
 )
 
 
@@ -44,7 +44,7 @@ def broker(bootstrap: str | None) -> AbstractAsyncContextManager[Broker]:
         return _given(bootstrap)
     if (package := importlib.util.find_spec("noida_db")) is None:
         return _of_the_tests()
-    return _embedded(Path(package.origin or "").with_name("noida-db.exe" if sys.platform == "win32" else "noida-db"))
+    return _embedded(Path(package.origin or "").with_name("noida-db"))
 
 
 @asynccontextmanager
@@ -63,7 +63,6 @@ async def _embedded(binary: Path) -> AsyncIterator[Broker]:
         stderr=subprocess.STDOUT,
         # Ctrl-C in the terminal is for the demo, which still needs the broker for its check.
         start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -98,10 +98,7 @@ async def _lines(news: News, console: Console, where: str, note: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[asyncio.Event]:
-    """Set at the first SIGINT or SIGTERM; the next one acts as it always does, so that Ctrl-C twice ends anything.
-
-    `signal.signal` and not the loop's own way, which Windows lacks.
-    """
+    """Set at the first SIGINT or SIGTERM; the next one acts as it always does, so that Ctrl-C twice ends anything."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -8,7 +8,6 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, Self
 
-from producer.config import Settings
 from producer.events.deadletter import DeadLetters
 from producer.events.envelope import Envelope, Topic
 from producer.events.framing import Framing
@@ -17,7 +16,7 @@ from producer.events.identities import Codes, Identities
 from producer.events.identity import usable_code
 from producer.events.page import CORRECTED, GROUPS, PERSON, PageEncoding, Withheld
 from producer.events.protection import Protection
-from producer.events.pseudonyms import Pseudonyms, pseudonyms
+from producer.events.pseudonyms import Pseudonyms
 from producer.model import EncodedEvent, EncodedPage, Page
 
 Joining = Callable[[Codes, Page], Iterable[EncodedEvent]]
@@ -54,31 +53,6 @@ class Converter:
         self._hide = partial(hidden.hide, fields=fields) if hidden else None
         self._envelope = Envelope(catalogue, framing, prefix, topic)
         self._dead_letters = DeadLetters(catalogue, framing, prefix=prefix, feed=feed, hasher=self._hasher)
-
-    @classmethod
-    def configured(
-        cls,
-        settings: Settings,
-        catalogue: Catalogue,
-        framing: Framing,
-        *,
-        topic: Topic = change_topic,
-        identities: Identities | None = None,
-        protection: Protection | None = None,
-        withheld: Withheld | None = None,
-    ) -> Self:
-        """As the settings ask for. catalogue: of the data permit."""
-        return cls(
-            catalogue,
-            framing,
-            prefix=settings.data_prefix,
-            feed=settings.feed.name,
-            topic=topic,
-            identities=identities,
-            hidden=pseudonyms(settings.privacy),
-            protection=protection,
-            withheld=withheld,
-        )
 
     def following(
         self, identities: Identities, plain: Identities, joining: Joining, protection: Protection | None = None

@@ -51,9 +51,10 @@ class Blanks:
 
     def tombstones(self, key: str, present: Collection[str], at: int) -> Iterator[EncodedEvent]:
         """One for every topic in which nothing is present. at: ms."""
+        code = key.encode()
         for topic in self._topics:
             if topic not in present:
-                yield EncodedEvent(topic, key.encode(), b"", [], at, 0)
+                yield EncodedEvent(topic, code, b"", [], at, 0)
 
     def withheld(self, code: str) -> dict[str, Any]:
         """The record of a person whose protected groups are all withheld; upstream too tells of all of them."""

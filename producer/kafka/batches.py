@@ -95,6 +95,11 @@ class Batches:
         self.waiting = 0
 
     @property
+    def counts(self) -> dict[Slot, int]:
+        """Records in each partition."""
+        return {slot: span[2] for slot, span in self._spans.items()}
+
+    @property
     def offsets(self) -> dict[Slot, list[int | str]]:
         """(topic, partition) → first offset, last offset, count, SHA-256 (hex) over the ids in the order of offsets."""
         return {slot: [*span, self._digests[slot].hexdigest()] for slot, span in self._spans.items()}

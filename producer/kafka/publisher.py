@@ -62,6 +62,9 @@ class Publisher:
             try:
                 if not self.still_ours():
                     raise StepDown("the shard went to another instance while it was being opened")
+                async with deadline(settings.commit_timeout, "finding the topics"):
+                    # Else the first commit asks for one after the other.
+                    await producer.client.set_topics([*self.data_topics, names.ledger_topic, names.cursor_topic])
                 async with deadline(settings.commit_timeout, "completing the last commit"):
                     await recovery.complete(producer, settings, names)
                 async with deadline(settings.commit_timeout, "sealing the partitions"):

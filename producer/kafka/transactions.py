@@ -108,7 +108,7 @@ class Transactions:
         async with deadline(timeout, "the commit"):
             await self._producer.commit_transaction()
         self._in_transaction = False
-        pulse().wrote(batches.offsets)
+        pulse().wrote(batches.counts)
         await self._seen(batches.last | {one.topic_partition: one.offset for one in told})
         return position
 

@@ -170,10 +170,10 @@ class Pulse:
         bucket.cursor, bucket.up_to_date = last.cursor, last.up_to_date
         bucket.committed, bucket.events, bucket.took = now, events, seconds * 1000
 
-    def wrote(self, offsets: Mapping[tuple[str, int], Sequence[int | str]]) -> None:
-        """offsets: as of kafka.batches."""
-        for (topic, _), (_, _, count, *_) in offsets.items():
-            self.events[topic] += int(count)
+    def wrote(self, counts: Mapping[tuple[str, int], int]) -> None:
+        """counts: (topic, partition) → records."""
+        for (topic, _), count in counts.items():
+            self.events[topic] += count
 
     def polls(self, seconds: float) -> None:
         """The next poll is after so many."""

@@ -33,7 +33,6 @@ class Registry:
             )
         self._settings = settings
         self._root = settings.url
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         tls = self._root.startswith("https:")
@@ -46,9 +45,7 @@ class Registry:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     async def lookup(self, subject: str, schema: Schema) -> tuple[int, Schema] | None:
         """The id of a schema under a subject, and the schema as it stands there; None when it is not."""
@@ -95,8 +92,6 @@ class Registry:
 
     async def _ask(self, method: str, path: str, what: str, schema: Schema | None = None) -> dict[str, Any] | None:
         """The answer's object; None for what the registry says is not there."""
-        if self._session is None:
-            raise RuntimeError("not open")
         body = None if schema is None else orjson.dumps({"schema": orjson.dumps(schema).decode(), "schemaType": "AVRO"})
         try:
             async with self._session.request(method, self._root + path, data=body, allow_redirects=False) as response:

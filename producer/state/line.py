@@ -220,7 +220,8 @@ class StateLine:
             if record.value is None:  # of the identities: followed no more
                 touched.left[key] = None
                 continue
-            if not usable_code(key) or any(one in record.value[:OWN] for one in self._beside):
+            head = record.value[:OWN]
+            if not usable_code(key) or any(one in head for one in self._beside):
                 continue  # a building, or nothing new
             touched.keys[key] = None
             if record.topic in self._told:

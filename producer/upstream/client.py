@@ -44,7 +44,6 @@ class Upstream:
         self.requests = 0  # all that were sent, those without an answer too
         self.ahead: float | None = None  # (s) upstream's clock before ours, by the Date of the last answer
         self.budget = Budget(settings.requests_per_minute)
-        self._session: aiohttp.ClientSession | None = None
         self._trust = trust(settings, "VTJ_UPSTREAM__") if settings.url.startswith("https:") else None
         self._password = secret(settings.password, settings.password_file, "VTJ_UPSTREAM__PASSWORD")
 
@@ -63,9 +62,7 @@ class Upstream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     async def changes_since(self, cursor: int, *, bucket: str = BUCKET, listed: bytes = b"") -> Page:
         """`POST muutokset`: the page after the cursor, its rules checked.
@@ -120,8 +117,6 @@ class Upstream:
 
     async def _ask(self, method: str, path: str, body: bytes | None = None, *, root: str | None = None) -> bytes:
         """root: another address than the path's own."""
-        if self._session is None:
-            raise RuntimeError("not open")
         await self.budget.spend()
         self.requests += 1
         (context, headers), call = self._credentials(), f"{method} {path}"

@@ -66,6 +66,18 @@ async def test_a_shard_opens_where_the_last_commit_left_it(deployment: Deploymen
     assert places(await deployment.entries("cursor")) == [(None, 7), (7, 12)]
 
 
+async def test_who_has_opened_a_shard_knows_where_all_its_partitions_are(
+    deployment: Deployment, persons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka asks for one topic after the other when they are first written to: hundreds of calls in one commit."""
+    await begun_at(deployment, 7)
+    async with deployment.publisher().open() as shard:
+        asked: list[int] = []
+        monkeypatch.setattr(shard._transactions._producer.client, "force_metadata_update", lambda: asked.append(1))
+        await shard.commit([encoded(deployment, 7, 9, change(persons[0]))])
+    assert not asked
+
+
 async def test_a_tail_of_markers_and_aborted_data_is_passed(deployment: Deployment) -> None:
     deployment.create_topics()
     with transaction(deployment) as stranger:

@@ -170,7 +170,7 @@ def parsed(text: str) -> list[Any]:
 
 async def test_metrics_say_what_was_told(pulse: Pulse) -> None:
     pulse.committed("0", [page(6, ago=5000, dead={"no-person": 1}), page(7)], 0.02)
-    pulse.wrote({("vtj.change.kotikunta", 0): [0, 1, 2, "digest"], ("vtj.change.kotikunta", 1): [4, 4, 1, "digest"]})
+    pulse.wrote({("vtj.change.kotikunta", 0): 2, ("vtj.change.kotikunta", 1): 1})
     pulse.retrying("upstream", "Upstream answered 503.", "HTTP 503")
     text = told(pulse)
     found = {
