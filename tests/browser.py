@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 DESKTOP: Final = 1280
 PHONE: Final = 390
@@ -19,6 +19,9 @@ QUIET: Final = (  # as root, without a screen, and saying nothing to anyone
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+expect.set_options(timeout=60_000)  # ms; its own 5,000 are little where a broker starts beside it
 
 
 @asynccontextmanager

@@ -54,10 +54,13 @@ async def wreak(broker: Broker, prefix: str, folder: Path, *, rounds: int, listi
         followed = Followed(deployment, sandbox, folder, listing=listing)
         await followed.add(sandbox.codes()[:100])
         kills = 0
+        # So that it is at work when it is killed, on any machine.
+        sandbox.set_faults([{"fault": "hang", "endpoint": "perustiedot", "times": None, "seconds": 3}])
         async with deployment.start("load", str(followed.file)) as loading:
             await asyncio.sleep(dice.uniform(0.5, 2.5))
             loading.signal(signal.SIGKILL)
             await loading.end()
+        sandbox.set_faults([])
         assert (await deployment.run("load", str(followed.file))).code == 0
         for number in range(rounds):
             async with deployment.start("run") as doomed:

@@ -36,6 +36,8 @@ NOWHERE = "http://127.0.0.1:1"
 # How long a state that must come may take (s). Longer than the broker waits for an answer to its own request to write
 # markers, 30 s, before it sends it again: Kafka 4.3 loses one now and then when many topics have just been made.
 SOON = 75.0
+# The same of the end of a transaction (s), which would end by itself after 60.
+ENDED = 45.0
 
 KOTIKUNTA, DEAD_LETTER = "change.kotikunta", "dead-letter"
 FEW = "HENKILON_NIMI,HENKILOTUNNUS_KORJAUS,KOTIKUNTA,SAHKOPOSTIOSOITE,SIVIILISAATY,VAKINAINEN_KOTIMAINEN_OSOITE"
@@ -106,7 +108,7 @@ class Instance:
         self.signal(signal.SIGTERM)
         return await self.end()
 
-    async def end(self, patience: float = 60) -> Ended:
+    async def end(self, patience: float = 2 * SOON) -> Ended:
         waiting = asyncio.ensure_future(self._process.wait())
         await asyncio.wait([waiting], timeout=patience)
         assert waiting.done(), f"not ended within {patience:g} s:\n{self.log}"
@@ -192,7 +194,7 @@ class Deployment:
             await apply(admin, plans, settings.topics.replication)
         return self
 
-    async def caught_up(self, patience: float = 60) -> Self:
+    async def caught_up(self, patience: float = 2 * SOON) -> Self:
         """After a `run --once` that ended well."""
         ended = await self.run("run", "--once", patience=patience)
         assert ended.code == 0, ended.err
@@ -237,7 +239,7 @@ class Deployment:
 
     # the product in processes of its own
 
-    async def run(self, *arguments: str, given: bytes = b"", patience: float = 60) -> Ended:
+    async def run(self, *arguments: str, given: bytes = b"", patience: float = 2 * SOON) -> Ended:
         """A command to its end. given: its standard input."""
         async with self.start(*arguments, given=given) as instance:
             return await instance.end(patience)

@@ -21,7 +21,7 @@ from producer.errors import Busy, SettingsError, TopicsDiffer, UpstreamRefused
 from producer.sandbox import Sandbox
 from producer.sandbox.hetu import personal_code
 from tests.broker import Broker
-from tests.integration.deployment import SOON, Deployment, Instance, until
+from tests.integration.deployment import ENDED, SOON, Deployment, Instance, until
 from tests.oracle import Change, read_topics
 from tests.oracle.again import judge_again
 from tests.oracle.schemas import Schemas
@@ -136,7 +136,7 @@ async def test_the_followed_persons_in_parts_without_the_erased(fed: Deployment,
         await spent(stopped, sandbox, before, 9)
         ended = await stopped.stop()
         assert (ended.code, ended.out) == (130, ""), ended.err
-    assert fed.nothing_open()
+    await until(fed.nothing_open, "the end of the transaction", ENDED)
     with pytest.raises(SettingsError, match="Another backfill is under way"):
         await backfill(made, Wanted(since=keys[5]), budget=60, again=False)
     await backfill(made, Wanted(since=keys[0] - 1), budget=600, again=False)

@@ -18,7 +18,17 @@ from producer.kafka.batches import Batches
 from producer.kafka.shard import Shard
 from producer.model import EncodedPage, Page
 from producer.pipeline import line
-from tests.integration.deployment import DEAD_LETTER, KOTIKUNTA, SOON, Deployment, change, kotikunta, places
+from tests.integration.deployment import (
+    DEAD_LETTER,
+    ENDED,
+    KOTIKUNTA,
+    SOON,
+    Deployment,
+    change,
+    kotikunta,
+    places,
+    until,
+)
 from tests.integration.pages import FETCHED, bulky, encoded
 
 pytestmark = pytest.mark.kafka
@@ -227,5 +237,5 @@ async def test_a_page_that_takes_too_long_names_the_setting_to_raise(
     async with opened(deployment.create_topics()) as shard:
         with pytest.raises(Rejected, match=r"a page of 1 events did not get .* raise VTJ_KAFKA__TRANSACTION_TIMEOUT"):
             await shard.commit([encoded(deployment, 1, 2, change(persons[0]))])
-    assert deployment.nothing_open()
+    await until(deployment.nothing_open, "the end of the transaction", ENDED)
     assert await deployment.cursor() == 1

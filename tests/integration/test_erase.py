@@ -42,8 +42,12 @@ async def test_a_person_is_erased_under_every_code(broker: Broker, prefix: str, 
         async with asyncio.timeout(SOON):
             while not all([any((await states(fed, code)).values()) for code in (old, other)]):
                 await asyncio.sleep(0.1)
+        before = await times_told(fed, other)
         [*_, key] = sandbox.append([change(other), change(old), corrected(old, new)])
         await running.says(f"committed cursor {key}")
+        async with asyncio.timeout(SOON):
+            while await times_told(fed, other) == before:
+                await asyncio.sleep(0.1)
         erased = await fed.run("erase", "--reason", "asked for it", given=old.encode())
         assert erased.code == 0, erased.err
         lines = erased.out.splitlines()

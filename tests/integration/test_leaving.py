@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from producer.model import EncodedEvent, EncodedPage
-from tests.integration.deployment import KOTIKUNTA, Deployment, change, until
+from tests.integration.deployment import ENDED, KOTIKUNTA, Deployment, change, until
 from tests.integration.pages import encoded
 
 pytestmark = pytest.mark.kafka
@@ -99,7 +99,7 @@ async def test_who_is_cancelled_leaves_all_or_nothing(
     assert working.cancelled()
     assert asyncio.get_running_loop().time() - left_at[0] < PROMISED
     assert asyncio.all_tasks() == before
-    await until(deployment.nothing_open, "the end of the transaction", PROMISED)
+    await until(deployment.nothing_open, "the end of the transaction", ENDED)
     cursor, events = await deployment.cursor(), await deployment.stored(KOTIKUNTA)
     assert (cursor, len(events)) in [(1, 0), (2, len(persons))]
     assert cursor == 1 or moment == "committing"

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections import Counter
 from typing import Any
 
@@ -53,11 +54,17 @@ async def test_metrics_say_what_the_ledger_does_and_readiness_what_fails(deploym
             VTJ_SCHEDULE__INTERVAL="1",
             VTJ_UPSTREAM__RETRY_WAIT="0.5",
         )
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            waiting = serving.but(
+                VTJ_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{silent.getsockname()[1]}", VTJ_KAFKA__COMMIT_TIMEOUT="300"
+            )
+            async with waiting.start("run") as starting:
+                root = await address(starting)
+                assert (await ask(root, "/healthz"))[0] == 200
+                status, told = await ask(root, "/readyz")
+                assert (status, [*told["failing"]["vtj"]]) == (503, ["group"])
         async with serving.start("run") as running:
             root = await address(running)
-            assert (await ask(root, "/healthz"))[0] == 200
-            status, told = await ask(root, "/readyz")  # the group is being formed
-            assert (status, [*told["failing"]["vtj"]]) == (503, ["group"])
             await running.says(f"committed cursor {sandbox.state()['last']}:")
             await until_answers(root, 200)
             (last,) = sandbox.append([change(somebody)])

@@ -98,8 +98,8 @@ async def test_an_open_transaction_of_a_stranger_hides_no_commit_of_ours(
     async with deployment.publisher().open() as shard:
         with transaction(deployment) as stranger:
             await shard.commit([encoded(deployment, 100, 200, change(persons[0]))])
-    with pytest.raises(Doubt, match="reading the cursor: no end within 2 s"):
-        await reopened(deployment.but(VTJ_KAFKA__COMMIT_TIMEOUT="2"))
+    with pytest.raises(Doubt, match="reading the cursor: no end within 8 s"):
+        await reopened(deployment.but(VTJ_KAFKA__COMMIT_TIMEOUT="8"))
     opening = asyncio.ensure_future(reopened(deployment))
     await asyncio.to_thread(stranger.abort_transaction, SOON)
     assert await opening == 200

@@ -101,11 +101,15 @@ async def test_catching_up_goes_on_after_an_outage_and_sigterm_is_heard_in_it(
 ) -> None:
     staying = await feed(frail_broker, prefix, sandbox).apply_topics()
     leaving = await feed(frail_broker, f"{prefix}-leaving", sandbox).apply_topics()
+    # Both are at it for seconds more, whoever begins first, and however fast the machine is.
+    sandbox.set_faults([{"fault": "hang", "endpoint": "muutokset", "times": None, "seconds": 0.2}])
     async with staying.start("run") as stays:
         async with leaving.start("run") as leaves:
             await asyncio.gather(stays.says("more to come"), leaves.says("more to come"))
             async with down(frail_broker):
                 left = await leaves.stop()
+        assert f"committed cursor {sandbox.state()['last']}:" not in left.err
+        sandbox.set_faults([])
         await caught_up(stays, sandbox)
         ended = await stays.stop()
     assert_well_ended(ended)

@@ -149,7 +149,10 @@ async def test_once_leaves_a_running_instance_alone_and_outlives_a_dead_one(fed:
     patient = fed.but(VTJ_KAFKA__SESSION_TIMEOUT="6", VTJ_SCHEDULE__INTERVAL="3600")
     async with patient.start("run") as running:
         await running.says("event(s)")
-        await until(lambda: "more to come" not in running.log.splitlines()[-1], "the end of catching up")
+        await until(
+            lambda: any("committed cursor" in one and "more to come" not in one for one in running.log.splitlines()),
+            "the end of catching up",
+        )
         before = await fed.committed()
         once = await patient.run("run", "--once")
         assert once.code == 75, once.err
@@ -200,7 +203,12 @@ async def test_status_tells_who_works_on_what(broker: Broker, prefix: str) -> No
         async with fed.start("run") as first, fed.start("run") as second:
             for bucket in range(3):
                 told = f"bucket {bucket}: committed cursor 5"  # not 0, where it only tells who is followed
-                await until(lambda told=told: told in first.log + second.log, told)  # type: ignore[misc]
+
+                def committed(told: str = told) -> bool:
+                    return told in first.log + second.log
+
+                await until(committed, told, SOON, lambda: f":\n{first.log}\n{second.log}")
+            await settled(first, second)
             rows = [json.loads(line) for line in (await fed.run("status", "--json")).out.splitlines()]
             shown = await fed.run("status")
         assert [(row["name"], row["shard"]) for row in rows] == [

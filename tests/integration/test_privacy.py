@@ -202,7 +202,7 @@ FAILURES = [
     Failure(4, [page(viimeisinKirjausavain=-1), page(viimeisinKirjausavain=0), page(ajanTasalla=None)]),
     Failure(4, [page(muutokset=None), page(viimeisinKirjausavain=None), says(200, json.dumps(SNAPSHOT))]),
     Failure(4, [says(200, json.dumps({"viimeisinKirjausavain": ONE}))] * 3, {"VTJ_UPSTREAM__START": "2026-11-01"}),
-    Failure(7, [says(500), says(503)], {"VTJ_UPSTREAM__PATIENCE": "1"}),
+    Failure(7, [says(500), says(503)], {"VTJ_UPSTREAM__PATIENCE": "5"}),
     Failure(2, [says(200, QUOTE * 100)], {"VTJ_UPSTREAM__MAX_RESPONSE": "1024"}),
 ]
 

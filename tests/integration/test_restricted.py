@@ -330,7 +330,7 @@ async def test_who_joins_is_protected_until_the_state_has_told(broker: Broker, t
         for word in (SECRET, OPEN):
             assert all(one.endswith(RESTRICTED) for one in await holding(broker, town.deployment, word)), word
         town.sandbox.set_faults([])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(SOON):
             while wide not in await holding(broker, town.deployment, OPEN):
                 [_, key] = town.sandbox.append([hidden_moves, free_moves])
                 await running.says(f"committed cursor {key}")

@@ -201,8 +201,9 @@ async def test_a_group_at_work_is_left_alone(told: Interleaved) -> None:
 
 
 async def test_the_day_on_which_the_ledger_begins(told: Interleaved) -> None:
-    group, today = await asyncio.to_thread(a_group, told), datetime.now(ZoneInfo("Europe/Helsinki")).date()
-    morning = datetime.combine(today, datetime.min.time(), ZoneInfo("Europe/Helsinki"))
+    group, helsinki = await asyncio.to_thread(a_group, told), ZoneInfo("Europe/Helsinki")
+    begun = datetime.fromtimestamp((await told.deployment.entries())[0]["committedAt"] / 1000, helsinki)
+    morning = datetime.combine(begun.date(), datetime.min.time(), helsinki)
     since_morning = await told.rewind(Since("", time=int(morning.timestamp() * 1000)), group=group, sure=False)
     since_its_beginning = await told.rewind(Since("", cursor=1), group=group, sure=False)
     assert since_morning.moves == since_its_beginning.moves
@@ -278,7 +279,7 @@ async def test_a_ledger_that_cannot_be_trusted(deployment: Deployment, persons: 
                 await told.rewind(one, group=group)
 
     entries = [one for one in await deployment.stored("ledger") if one.key == names.key]
-    begun = now() - 60_000
+    begun = told.between - 60_000
     await asyncio.to_thread(shorten, deployment, "ledger", names.shard, entries[1].offset + 1)
     await refused("is cut short", Since("", cursor=1), Since("", time=begun))
     assert (await told.rewind(Since("", cursor=2), group=group, sure=False)).moves == before

@@ -10,7 +10,7 @@ import pytest
 from producer.operate import stopping
 from producer.sandbox import Sandbox
 from tests.broker import Broker
-from tests.integration.deployment import Deployment, Ended, until
+from tests.integration.deployment import ENDED, Deployment, Ended, until
 
 pytestmark = pytest.mark.kafka
 
@@ -33,7 +33,7 @@ async def assert_well_ended(deployment: Deployment, ended: Ended) -> None:
     assert ended.seconds < PROMISED
     for trace in ("Traceback", "never retrieved", "Unclosed", "was destroyed"):
         assert trace not in ended.err
-    await until(deployment.nothing_open, "the end of the transaction", PROMISED)
+    await until(deployment.nothing_open, "the end of the transaction", ENDED)
     verdict = await deployment.audit()
     assert verdict.sound, verdict
 

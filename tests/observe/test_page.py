@@ -146,6 +146,8 @@ async def test_of_a_running_service(browser: Browser, broker: Broker, prefix: st
             await expect(said).to_have_text("Changes are flowing")
             async with deployment.publisher().open():  # as another instance would: it fences the one at work
                 [key] = sandbox.append([change(CODE)])
+                await instance.says("beginning again at the stored cursor")
+                await one.page.reload()  # an open page is told each two seconds, a new one at once
                 await expect(said).to_have_text("Kafka does not answer")
                 await expect(one.page.locator("#why")).to_contain_text("another instance took over")
             await instance.says(f"committed cursor {key}")

@@ -17,7 +17,7 @@ import pytest
 
 from producer.sandbox import Sandbox
 from tests.broker import Broker
-from tests.integration.deployment import Deployment, until
+from tests.integration.deployment import ENDED, Deployment, until
 
 pytestmark = pytest.mark.kafka
 SEED = int(os.environ.get("SOAK_SEED", "20261101"))
@@ -55,7 +55,7 @@ async def end_often(broker: Broker, prefix: str, ends: int) -> None:
             assert ended.code == 0 or (ended.code == -signal.SIGTERM and not ended.err), ended.err
             assert ended.seconds < PROMISED, ended.err
             slowest = max(slowest, ended.seconds)
-            await until(deployment.nothing_open, f"the end of the transaction, end {number}:\n{ended.err}", PROMISED)
+            await until(deployment.nothing_open, f"the end of the transaction, end {number}:\n{ended.err}", ENDED)
             if number % EACH == 0 or number == ends:
                 assert await asyncio.to_thread(_ongoing, broker.bootstrap) == []
         verdict = await deployment.audit()
