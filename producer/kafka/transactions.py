@@ -12,7 +12,7 @@ from aiokafka.producer.transaction_manager import TransactionState
 
 from producer.config import Kafka
 from producer.errors import Doubt, ProducerError, Rejected, StepDown
-from producer.kafka import once, recovery, stable
+from producer.kafka import once, recovery, stable, zstd
 from producer.kafka.batches import Batches
 from producer.kafka.cursor import Position, positions
 from producer.kafka.deadlines import ENDING, deadline
@@ -21,6 +21,7 @@ from producer.model import EncodedEvent, EncodedPage
 from producer.observe.pulse import pulse
 
 once.install()
+zstd.install()
 
 # The share of the broker's transaction timeout that filling a transaction may take; the rest is for ending it.
 FILLING_SHARE = 0.75
