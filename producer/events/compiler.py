@@ -22,7 +22,8 @@ A generated record function looks like this (two nullable fields, the second a r
         return f'{head}{p0}{t0}{p1}'
 
 `others` says how many members of `d` belong to somebody else, so one comparison of counts proves that no member was
-overlooked. An explicit null counts as overlooked; `fit` takes it away. Pieces are text (see `wire`).
+overlooked. An explicit null counts as overlooked; `fit` takes it away. Small records, as dates are, are first tried as
+if every member were there. Pieces are text (see `wire`).
 """
 
 from collections.abc import Callable, Sequence
@@ -34,6 +35,9 @@ from producer.events import wire
 from producer.events.shapes import Choice, Field, Leaf, Many, Record, Shape, Texts
 
 Encoder = Callable[..., str]
+
+TEXT, DAY = Leaf("text"), Leaf("day")
+SMALL = 3  # members
 
 
 class Compiler:
@@ -63,7 +67,8 @@ class Compiler:
     def _name(self, record: Record) -> str:
         name = record.name.replace(".", "_")
         if name not in self._scope:
-            lines = ["if type(d) is not dict: raise Misfit", "get = d.get", f"n = {len(record.fields)} + others"]
+            lines = ["if type(d) is not dict: raise Misfit", *_whole(record), "get = d.get"]
+            lines.append(f"n = {len(record.fields)} + others")
             pieces: list[str] = []
             for at, field in enumerate(record.fields.values()):
                 lines.append(f"v = get({field.name!r})")
@@ -90,7 +95,7 @@ class Compiler:
         if field.nullable:
             lines += [f"if {var} is None:", *missing, f" {piece} = '\\0'"]
         condition = "elif" if field.nullable else "if"
-        if shape == Leaf("text"):
+        if shape == TEXT:
             pieces.append(f"{{{tail}}}")
             if field.nullable:
                 lines.append(f" {tail} = ''")
@@ -102,7 +107,7 @@ class Compiler:
                 f" {piece} = '{some}' + text({var})",
                 f" {tail} = ''",
             ]
-        elif shape == Leaf("day"):
+        elif shape == DAY:
             lines += [
                 f"{condition} type({var}) is str:",
                 f" {piece} = {'SOME_DATES' if field.nullable else 'DATES'}[{var}]",
@@ -135,6 +140,29 @@ class Compiler:
             name = f"many_{self._writer(shape.of)}"
             self._scope.setdefault(name, wire.many(self._scope[self._writer(shape.of)]))
         return name
+
+
+def _whole(record: Record) -> list[str]:
+    """Statements for a small record that has all of its members, as dates do: these are asked for at once."""
+    fields = [*record.fields.values()]
+    if not 0 < len(fields) <= SMALL or not all(one.nullable and one.shape in (TEXT, DAY) for one in fields):
+        return []
+    values = [f"v{at}" for at in range(len(fields))]
+    fit, pieces = [], []
+    for value, field in zip(values, fields, strict=True):
+        fit.append(f"type({value}) is str")
+        if field.shape == DAY:
+            pieces.append(f"{{SOME_DATES[{value}]}}")
+        else:
+            fit.append(f"{value}.isascii()")
+            pieces.append(f"{{SOME_VARINT[len({value})]}}{{{value}}}")
+    return [
+        f"if len(d) == {len(fields)} + others:",
+        " try:",
+        *(f"  {value} = d[{field.name!r}]" for value, field in zip(values, fields, strict=True)),
+        f"  if {' and '.join(fit)}: return f'{{head}}{''.join(pieces)}'",
+        " except (KeyError, IndexError): pass  # another member, or a text that is longer than the tables are",
+    ]
 
 
 @cache  # the converters of changes and of states are made of the same sources
