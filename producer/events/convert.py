@@ -74,7 +74,7 @@ class Converter:
                 encoded: EncodedPage = end.value
                 return encoded
 
-    def slices(self, page: Page, records: int = 50) -> Generator[None, None, EncodedPage]:
+    def slices(self, page: Page, records: int = 100) -> Generator[None, None, EncodedPage]:
         """Convert a page; yields after every `records` change records, for the event loop's sake."""
         if page.kind == "FOLLOWED":
             return (yield from self._followed(page, records))

@@ -19,7 +19,7 @@ from producer.model import EncodedEvent
 # Record and batch framing, and what zstd may add to bytes that it cannot shrink.
 OVERHEAD = 2048
 # So many events between two turns of the event loop: heartbeats and other answers must not wait.
-SLICE = 200
+SLICE = 500
 
 Slot = tuple[str, int]  # topic, partition
 Oversized = Callable[[EncodedEvent, int], EncodedEvent]  # (record, limit in bytes) → its dead letter
