@@ -210,7 +210,7 @@ class Kafka(Section):
         default=8, ge=6, le=300, description="An instance that is silent this long loses its shards to another."
     )
     transaction_events: Annotated[Count, Unit("events")] = Field(
-        default=10_000, ge=1, description="Pages share a transaction up to so many events while catching up."
+        default=20_000, ge=1, description="Pages share a transaction up to so many events while catching up."
     )
     batch_size: Bytes = Field(default=256 * 1024, ge=16_384, description="Largest producer batch before compression.")
 

@@ -30,6 +30,9 @@ UNKNOWN_CHANGE: Final = "TUNTEMATON"
 
 SHORT: Final = 128  # characters of a path that is worth keeping
 
+_TEXT: Final = Leaf("text")
+_LIST: Final = Many(_TEXT)
+
 _WORD: Final = re.compile(r"[^\W\d][\w-]*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUMBERED: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d{6})[\w-]+")  # no name: an identity code behind a letter
@@ -42,6 +45,11 @@ Unmapped = dict[str, str]
 
 def spelled(name: str) -> str:
     """A member's name as it stands in a path."""
+    return (_spelled if len(name) <= SHORT else _spelled.__wrapped__)(name)
+
+
+@lru_cache(4096)
+def _spelled(name: str) -> str:
     return name if _WORD.fullmatch(name) else json.dumps(name)
 
 
@@ -78,7 +86,7 @@ def fit_group(record: Record, group: Mapping[str, Any], symbols: frozenset[str])
     data: dict[str, Any] | None = _record(record, own, "", unmapped)
 
     name: Any = group.get(TIETORYHMA)
-    if name == "" or not _fits(Leaf("text"), name):
+    if name == "" or not _fits(_TEXT, name):
         name = ""  # means that there was none; an empty one is told from that by its place in unmapped
         _keep(group, TIETORYHMA, unmapped)
 
@@ -88,10 +96,10 @@ def fit_group(record: Record, group: Mapping[str, Any], symbols: frozenset[str])
         _keep(group, CHANGE_TYPE, unmapped)
 
     withheld = group.get(WITHHELD)
-    if not _fits(Many(Leaf("text")), withheld):
+    if withheld is not None and not _fits(_LIST, withheld):
         withheld = None
         _keep(group, WITHHELD, unmapped)
-    elif not own:
+    elif withheld is not None and not own:
         data = None
 
     in_force = plain(group.get(IN_FORCE), name or None)
