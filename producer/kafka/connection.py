@@ -50,8 +50,12 @@ async def _connected(
             sasl_plain_password=sasl_plain_password and sasl_plain_password(),
             **options,
         )
-        async with asyncio.timeout(request_timeout_ms / 1000 * CONNECT_SHARE):
-            await made.connect()
+        try:
+            async with asyncio.timeout(request_timeout_ms / 1000 * CONNECT_SHARE):
+                await made.connect()
+        except BaseException:  # cancelled amid its first question: aiokafka leaves it open then
+            made.close()
+            raise
         if LIST_TRANSACTIONS not in made._versions:
             made.close()
             raise KafkaRefused(
