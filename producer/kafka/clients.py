@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from producer.config import Kafka
 from producer.errors import Doubt
-from producer.kafka.connection import connection
+from producer.kafka.connection import connection, opened
 from producer.kafka.deadlines import deadline, reached
 
 STOP_TIMEOUT = 0.6  # (s); part of the 5 s from SIGTERM to the end
@@ -98,10 +98,12 @@ async def started(
     Each of the three calls is a task of its own. aiokafka awaits what it has cancelled: so it keeps cancellations of
     ours to itself, behind which no deadline would hold, and passes on its own, as if we had been told to stop.
     """
-    begun = WeakSet[asyncio.Task[Any]]()
+    begun, made = WeakSet[asyncio.Task[Any]](), WeakSet[AIOKafkaConnection]()
     try:
         async with deadline(settings.commit_timeout, what):
+            outer = opened.set(made)
             starting = _alone(client.start(), begun)
+            opened.reset(outer)
             try:
                 await asyncio.wait([starting])
             finally:
@@ -116,6 +118,8 @@ async def started(
             await _end(client.stop(), begun, stop_timeout)
         finally:
             await _end(connections.close(), begun, stop_timeout)
+            for one in [*made]:  # which aiokafka forgets when it is cancelled before it has kept it
+                one.close()
 
 
 async def _end(ending: Coroutine[Any, Any, None], begun: WeakSet[asyncio.Task[Any]], seconds: float) -> None:

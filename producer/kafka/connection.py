@@ -4,8 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from ssl import SSLContext
 from typing import Any
+from weakref import WeakSet
 
 import aiokafka.client
 from aiokafka.conn import AIOKafkaConnection
@@ -21,6 +23,10 @@ LIST_TRANSACTIONS = 66  # key of Kafka's protocol: there since 3.0
 
 RECONNECT = 0.1  # (s) from a failed connection to the next try at that address
 _failed: dict[str, float] = {}  # address → when
+
+
+# Those that a client has opened, to be closed at its end: the first one of a start that is cancelled it forgets.
+opened: ContextVar[WeakSet[AIOKafkaConnection] | None] = ContextVar("opened", default=None)
 
 
 async def _connected(
@@ -63,6 +69,8 @@ async def _connected(
                 hint="It takes Apache Kafka 3.0 or later; docs/kafka.md says which were tried.",
             )
         _failed.pop(address, None)
+        if (noted := opened.get()) is not None:
+            noted.add(made)
         return made
     except (Stop, KafkaError, OSError) as error:
         _failed[address] = time.monotonic()
