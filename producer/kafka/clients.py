@@ -68,9 +68,15 @@ def _noted(begun: WeakSet[asyncio.Task[Any]]) -> Iterator[None]:
 
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
-    """Asks any broker that answers, where it does not matter which: by itself aiokafka takes one that has just died."""
+    """Asks any broker that answers, where it does not matter which: by itself aiokafka takes one that has just died.
+
+    Waits for one, up to the deadline of whoever asks: who has just come back knows of no broker, not even of itself.
+    """
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        while not self._client.cluster.brokers():
+            await self._client.force_metadata_update()
+            await asyncio.sleep(0.1)
         nodes = [node_id] if node_id is not None else [one.nodeId for one in self._client.cluster.brokers()]
         for node_id in random.sample(nodes, len(nodes)):
             if await self._client.ready(node_id):
