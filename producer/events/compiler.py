@@ -32,11 +32,10 @@ from types import CodeType
 from typing import Any
 
 from producer.events import wire
-from producer.events.shapes import Choice, Field, Leaf, Many, Record, Shape, Texts
+from producer.events.shapes import DAY, TEXT, Choice, Field, Leaf, Many, Record, Shape, Texts
 
 Encoder = Callable[..., str]
 
-TEXT, DAY = Leaf("text"), Leaf("day")
 SMALL = 3  # members
 
 

@@ -14,11 +14,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from typing import Any, Final
 
 from producer.events import wire
-from producer.events.shapes import Choice, Leaf, Many, Record, Shape, Texts
+from producer.events.shapes import TEXT, Choice, Leaf, Many, Record, Shape, Texts
 from producer.events.spell import raw
 
 TIETORYHMA: Final = "tietoryhma"
@@ -28,10 +28,9 @@ WITHHELD: Final = "turvakiellonAlaisetKentat"
 COMMON: Final = frozenset({TIETORYHMA, CHANGE_TYPE, IN_FORCE, WITHHELD})
 UNKNOWN_CHANGE: Final = "TUNTEMATON"
 
-SHORT: Final = 128  # characters of a path that is worth keeping
+SHORT: Final = 128  # characters of a name, or a path, that is worth keeping
 
-_TEXT: Final = Leaf("text")
-_LIST: Final = Many(_TEXT)
+_TEXTS: Final = Many(TEXT)
 
 _WORD: Final = re.compile(r"[^\W\d][\w-]*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -43,23 +42,26 @@ _ABOVE, _PAGE = "../", "../../"
 Unmapped = dict[str, str]
 
 
+def _kept(made: Callable[[str], str]) -> Callable[[str], str]:
+    """Remembers what was made of short texts: some groups never fit, and their names are few."""
+    cached = lru_cache(4096)(made)
+
+    @wraps(made)
+    def remembered(text: str) -> str:
+        return (cached if len(text) <= SHORT else made)(text)
+
+    return remembered
+
+
+@_kept
 def spelled(name: str) -> str:
     """A member's name as it stands in a path."""
-    return (_spelled if len(name) <= SHORT else _spelled.__wrapped__)(name)
-
-
-@lru_cache(4096)
-def _spelled(name: str) -> str:
     return name if _WORD.fullmatch(name) else json.dumps(name)
 
 
+@_kept
 def label(path: str) -> str:
     """A path for people to count: without places in lists, and without names that might be content."""
-    return (_label if len(path) <= SHORT else _label.__wrapped__)(path)
-
-
-@lru_cache(4096)  # some groups never fit, and their names are few
-def _label(path: str) -> str:
     return _PLACE.sub("[]", _NUMBERED.sub("?", _QUOTED.sub("?", path)))
 
 
@@ -86,7 +88,7 @@ def fit_group(record: Record, group: Mapping[str, Any], symbols: frozenset[str])
     data: dict[str, Any] | None = _record(record, own, "", unmapped)
 
     name: Any = group.get(TIETORYHMA)
-    if name == "" or not _fits(_TEXT, name):
+    if name == "" or not _fits(TEXT, name):
         name = ""  # means that there was none; an empty one is told from that by its place in unmapped
         _keep(group, TIETORYHMA, unmapped)
 
@@ -96,11 +98,12 @@ def fit_group(record: Record, group: Mapping[str, Any], symbols: frozenset[str])
         _keep(group, CHANGE_TYPE, unmapped)
 
     withheld = group.get(WITHHELD)
-    if withheld is not None and not _fits(_LIST, withheld):
-        withheld = None
-        _keep(group, WITHHELD, unmapped)
-    elif withheld is not None and not own:
-        data = None
+    if withheld is not None:
+        if not _fits(_TEXTS, withheld):
+            withheld = None
+            _keep(group, WITHHELD, unmapped)
+        elif not own:
+            data = None
 
     in_force = plain(group.get(IN_FORCE), name or None)
     if type(in_force) is list and all(type(item) is dict for item in in_force):

@@ -67,6 +67,9 @@ class Record:
 
 Shape = Leaf | Choice | Many | Texts | Record
 
+TEXT: Final = Leaf("text")
+DAY: Final = Leaf("day")
+
 
 def record_shape(name: str, named: Named) -> Record:
     """The shape of the record with this full name. Raises SchemaFault."""

@@ -59,15 +59,14 @@ async def _connected(
         try:
             async with asyncio.timeout(request_timeout_ms / 1000 * CONNECT_SHARE):
                 await made.connect()
-        except BaseException:  # cancelled amid its first question: aiokafka leaves it open then
+            if LIST_TRANSACTIONS not in made._versions:
+                raise KafkaRefused(
+                    f"Kafka at {address} is older than 3.0, or another make.",
+                    hint="It takes Apache Kafka 3.0 or later; docs/kafka.md says which were tried.",
+                )
+        except BaseException:  # cancelled amid its first question too: aiokafka leaves it open then
             made.close()
             raise
-        if LIST_TRANSACTIONS not in made._versions:
-            made.close()
-            raise KafkaRefused(
-                f"Kafka at {address} is older than 3.0, or another make.",
-                hint="It takes Apache Kafka 3.0 or later; docs/kafka.md says which were tried.",
-            )
         _failed.pop(address, None)
         if (noted := opened.get()) is not None:
             noted.add(made)

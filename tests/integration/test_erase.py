@@ -34,6 +34,13 @@ async def times_told(fed: Deployment, code: str) -> int:
     return sum(one.topic.startswith("state.") and one.key == code.encode() for one in await fed.stored())
 
 
+async def told_again(fed: Deployment, code: str, before: int) -> None:
+    """Waits until they are more than before."""
+    async with asyncio.timeout(SOON):
+        while await times_told(fed, code) == before:
+            await asyncio.sleep(0.1)
+
+
 async def test_a_person_is_erased_under_every_code(broker: Broker, prefix: str, sandbox: Sandbox) -> None:
     fed = await Deployment(broker.bootstrap, prefix, sandbox.url).small.but(**LISTING).apply_topics()
     old, other, new = (*sandbox.codes()[:2], sandbox.codes()[35])
@@ -45,9 +52,7 @@ async def test_a_person_is_erased_under_every_code(broker: Broker, prefix: str, 
         before = await times_told(fed, other)
         [*_, key] = sandbox.append([change(other), change(old), corrected(old, new)])
         await running.says(f"committed cursor {key}")
-        async with asyncio.timeout(SOON):
-            while await times_told(fed, other) == before:
-                await asyncio.sleep(0.1)
+        await told_again(fed, other, before)
         erased = await fed.run("erase", "--reason", "asked for it", given=old.encode())
         assert erased.code == 0, erased.err
         lines = erased.out.splitlines()
@@ -60,9 +65,7 @@ async def test_a_person_is_erased_under_every_code(broker: Broker, prefix: str, 
         before = await times_told(fed, other)
         [*_, key] = sandbox.append([change(other), change(new), change(old)])
         await running.says(f"committed cursor {key}")
-        async with asyncio.timeout(SOON):
-            while await times_told(fed, other) == before:
-                await asyncio.sleep(0.1)
+        await told_again(fed, other, before)
     assert {*await listed(fed)} == {other}
     for code in (old, new):
         assert not any((await states(fed, code)).values())
